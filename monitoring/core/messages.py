@@ -1,0 +1,261 @@
+"""The messages between the cluster service and the nodes, and the envelope they travel in.
+
+Messages are frozen and validated on arrival: one that does not fit its type raises
+`MessageError` and changes nothing. Each is at-least-once and may come in any order, so
+every message can be applied twice and every one says how new it is: an assignment by
+(epoch, serial), a report by (incarnation, number), a resource's state by its sequence.
+
+An envelope is signed with the sending node's key (HMAC-SHA256); the same key signs what
+the cluster service sends to that node. A stranger with access to the broker can neither
+command a node nor speak for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from monitoring.core.states import ResourceState
+
+_T = TypeVar("_T")
+
+Id = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Text = Annotated[str, msgspec.Meta(max_length=4000)]
+
+
+class MessageError(ValueError):
+    """A message that is malformed, not signed by whom it names, or not for its receiver."""
+
+
+class ResourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One resource as its node must run it.
+
+    `requires` is the dependency expression in conjunctive form: an AND of OR sets of
+    resource ids, e.g. ((1,), (2, 3)) reads "1 and (2 or 3)". `attempt` only grows: a
+    Failed resource is tried again when an assignment carries a higher attempt than the one
+    that failed.
+    """
+
+    id: Id
+    name: Name
+    type: Name
+    properties: dict[str, Any]
+    requires: tuple[tuple[Id, ...], ...]
+    want_online: bool
+    attempt: Count
+    looks_alive_ms: Annotated[int, msgspec.Meta(ge=10)]
+    is_alive_ms: Annotated[int, msgspec.Meta(ge=10)]
+    pending_timeout_ms: Annotated[int, msgspec.Meta(ge=10)]
+    deadlock_timeout_ms: Annotated[int, msgspec.Meta(ge=1000)]
+
+
+class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_fields=True):
+    """What a node shall make true for one group: the whole of it, not a step.
+
+    The node refuses an epoch below the highest it has seen for the group, and ignores a
+    serial that it has applied or passed within an epoch. The first assignment that a node
+    gets in a new epoch is the grant of ownership. `operation` is the id of the operator's
+    operation that led to it, for the log.
+    """
+
+    group: Id
+    group_name: Name
+    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    serial: Annotated[int, msgspec.Meta(ge=1)]
+    resources: tuple[ResourceSpec, ...]
+    operation: int | None = None
+
+
+class Release(msgspec.Struct, frozen=True, tag="release", forbid_unknown_fields=True):
+    """The group belongs to another node from `epoch` on: take down what still runs, forget it."""
+
+    group: Id
+    epoch: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class FailResource(msgspec.Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
+    """Simulate a failure of a resource, so that its whole policy runs (semantics 8.1)."""
+
+    group: Id
+    resource: Id
+    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    operation: int
+    reason: Text
+
+
+class HeartbeatAck(msgspec.Struct, frozen=True, tag="heartbeat-ack", forbid_unknown_fields=True):
+    """Renews the lease from the moment the node *sent* heartbeat `number`, by its own clock.
+
+    `resend` asks for a full report: the cluster service missed one. The durations are the
+    cluster's present settings.
+    """
+
+    incarnation: Id
+    number: Count
+    interval_ms: Annotated[int, msgspec.Meta(ge=50)]
+    lease_ms: Annotated[int, msgspec.Meta(ge=100)]
+    margin_ms: Milliseconds
+    resend: bool = False
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fields=True):
+    """Life sign of a node. `incarnation` grows with each start of its agent.
+
+    A new incarnation promises that nothing of the earlier ones runs on the node any more.
+    `reports` is the number of the last report sent, so that a lost one is noticed.
+    """
+
+    incarnation: Id
+    number: Count
+    reports: Count
+    version: str = ""
+
+
+class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """State of one resource as the node knows it.
+
+    `running`: something of it may still run, whatever its state says (a Failed resource
+    whose Terminate has not returned). `elapsed_ms`: how long the state before this one
+    lasted, by the node's monotonic clock. `cause` is a sentence where the state is Failed
+    or the change was not asked for; `code` the event id that fits it (semantics 7) or 0.
+    `checked_ms_ago`: time since the last IsAlive that said true, None before the first.
+    """
+
+    resource: Id
+    state: ResourceState
+    sequence: Count
+    attempt: Count
+    running: bool
+    elapsed_ms: Milliseconds = 0
+    cause: Text = ""
+    code: int = 0
+    progress: Text = ""
+    checked_ms_ago: int | None = None
+
+
+class GroupReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The resources of one group that changed, under the epoch and serial last applied.
+
+    `refused` is a sentence where the node would not take an assignment (stale epoch, unknown
+    resource type); then `epoch` and `serial` are the node's own newest.
+    """
+
+    group: Id
+    epoch: Count
+    serial: Count
+    resources: tuple[ResourceReport, ...]
+    refused: Text = ""
+
+
+class ProbeSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times of the probes of one resource since the last sample.
+
+    Milliseconds of the slowest and the mean call, the number of calls and of those that
+    said no, and the last IsAlive result.
+    """
+
+    resource: Id
+    entry_point: str  # "LooksAlive" or "IsAlive"
+    calls: Count
+    failures: Count
+    mean_ms: float
+    max_ms: float
+    last_result: bool
+    last_text: Text = ""
+
+
+class Report(msgspec.Struct, frozen=True, tag="report", forbid_unknown_fields=True):
+    """Changes on a node, in one batch. `full`: `groups` is all that the node holds."""
+
+    incarnation: Id
+    number: Count
+    groups: tuple[GroupReport, ...] = ()
+    samples: tuple[ProbeSample, ...] = ()
+    full: bool = False
+
+
+class LogEntry(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=True):
+    """A line that a node or a resource DLL adds to the event history.
+
+    `level`: 0 information to 3 severe (semantics 1.8).
+    """
+
+    incarnation: Id
+    level: Annotated[int, msgspec.Meta(ge=0, le=3)]
+    text: Text
+    code: int = 0
+    resource: Id | None = None
+
+
+Downward = Assignment | Release | FailResource | HeartbeatAck
+Upward = Heartbeat | Report | LogEntry
+
+
+class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A signed message: `node` is the node that speaks or is spoken to, `down` says which."""
+
+    node: Name
+    down: bool
+    body: str
+    mac: str
+
+
+_encoder = msgspec.json.Encoder()
+_down = msgspec.json.Decoder(Downward)
+_up = msgspec.json.Decoder(Upward)
+
+
+def _mac(key: str, node: str, down: bool, body: str) -> str:
+    head = f"{'down' if down else 'up'}:{node}:"
+    return hmac.new(key.encode(), (head + body).encode(), hashlib.sha256).hexdigest()
+
+
+def seal(node: str, message: Downward | Upward, key: str) -> dict[str, Any]:
+    """Return `message` as a JSON-ready envelope, signed with the node's `key`."""
+    down = isinstance(message, Downward)
+    body = _encoder.encode(message).decode()
+    return {"node": node, "down": down, "body": body, "mac": _mac(key, node, down, body)}
+
+
+def read_envelope(raw: object) -> Envelope:
+    """Check the outer form of a received envelope; its signature is checked by `open_*`."""
+    try:
+        return msgspec.convert(raw, Envelope)
+    except msgspec.ValidationError as error:
+        raise MessageError(f"envelope: {error}") from None
+
+
+def open_down(raw: object, node: str, key: str) -> Downward:
+    """Open an envelope addressed to `node`; raise MessageError where it is not authentic."""
+    envelope = read_envelope(raw)
+    if not envelope.down or envelope.node != node:
+        raise MessageError(f"envelope: addressed to {envelope.node}, not to {node}")
+    _verify(envelope, key)
+    return _decode(_down, envelope.body)
+
+
+def open_up(envelope: Envelope, key: str) -> Upward:
+    """Open an envelope that a node sent; raise MessageError where it is not authentic."""
+    if envelope.down:
+        raise MessageError("envelope: a message to a node was sent to the cluster service")
+    _verify(envelope, key)
+    return _decode(_up, envelope.body)
+
+
+def _verify(envelope: Envelope, key: str) -> None:
+    expected = _mac(key, envelope.node, envelope.down, envelope.body)
+    if not hmac.compare_digest(expected, envelope.mac):
+        raise MessageError(f"mac: the signature is not that of {envelope.node}")
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], body: str) -> _T:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise MessageError(f"body: {error}") from None

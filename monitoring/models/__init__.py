@@ -1,0 +1,30 @@
+"""The database: topology, operations and history. Nothing here decides anything."""
+
+from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
+from monitoring.models.operations import Operation
+from monitoring.models.topology import (
+    Cluster,
+    Dependency,
+    Group,
+    Node,
+    PossibleOwner,
+    PreferredOwner,
+    Resource,
+    ResourceType,
+)
+
+__all__ = [
+    "Cluster",
+    "Dependency",
+    "Event",
+    "FailoverRecord",
+    "Group",
+    "Node",
+    "Operation",
+    "Phase",
+    "PossibleOwner",
+    "PreferredOwner",
+    "ProbeTime",
+    "Resource",
+    "ResourceType",
+]

@@ -1,0 +1,118 @@
+"""The history: a gapless sequence of events, failover records with phases, probe times.
+
+Names are stored as they were: a row stays true when its node or group is renamed or gone.
+`at` is cluster time in seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+from monitoring.core.states import Severity
+
+
+class Event(models.Model):
+    """One change or observation, numbered without gaps by `seq`."""
+
+    seq = models.BigIntegerField(primary_key=True)
+    at = models.FloatField(db_index=True)
+    code = models.IntegerField(default=0, help_text="event id, semantics section 7")
+    severity = models.SmallIntegerField(choices=[(s.value, s.label) for s in Severity], default=0)
+    text = models.TextField()
+    group = models.ForeignKey("Group", null=True, on_delete=models.SET_NULL, related_name="events")
+    group_name = models.CharField(max_length=63, blank=True)
+    resource = models.ForeignKey("Resource", null=True, on_delete=models.SET_NULL, related_name="events")
+    resource_name = models.CharField(max_length=200, blank=True)
+    node = models.ForeignKey("Node", null=True, on_delete=models.SET_NULL, related_name="events")
+    node_name = models.CharField(max_length=15, blank=True)
+    operation = models.ForeignKey("Operation", null=True, on_delete=models.SET_NULL, related_name="events")
+    record = models.ForeignKey("FailoverRecord", null=True, on_delete=models.SET_NULL, related_name="events")
+    requested_by = models.CharField(max_length=150, blank=True)
+    state_from = models.CharField(max_length=20, blank=True)
+    state_to = models.CharField(max_length=20, blank=True)
+
+    class Meta:
+        ordering = ["-seq"]
+        indexes = [models.Index(fields=["group", "-seq"]), models.Index(fields=["node", "-seq"])]
+
+    def __str__(self) -> str:
+        return f"{self.seq}: {self.text}"
+
+
+class FailoverRecord(models.Model):
+    """One passage of a group from node to node (or its restart in place), with its cause."""
+
+    KINDS = [
+        ("move", "Move"),
+        ("failover", "Failover"),
+        ("failback", "Failback"),
+        ("drain", "Drain"),
+        ("restart", "Restart"),
+    ]
+    STATES = [
+        ("running", "Running"),
+        ("done", "Done"),
+        ("failed", "Failed"),
+        ("superseded", "Superseded"),
+        ("continued", "Continued"),
+    ]
+
+    group = models.ForeignKey("Group", null=True, on_delete=models.SET_NULL, related_name="records")
+    group_name = models.CharField(max_length=63)
+    kind = models.CharField(max_length=10, choices=KINDS)
+    source = models.CharField(max_length=15, blank=True)
+    target = models.CharField(max_length=15)
+    cause = models.TextField()
+    rule = models.TextField(blank=True)
+    requested_by = models.CharField(max_length=150, blank=True)
+    operation = models.ForeignKey("Operation", null=True, on_delete=models.SET_NULL, related_name="records")
+    started = models.FloatField(db_index=True)
+    stopped = models.FloatField(null=True)
+    """When everything was offline and the owner changed."""
+    finished = models.FloatField(null=True)
+    state = models.CharField(max_length=12, choices=STATES, default="running")
+    outcome = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.group_name} from {self.source} to {self.target}"
+
+    @property
+    def seconds(self) -> float | None:
+        """Duration in seconds, None while it is under way."""
+        return None if self.finished is None else self.finished - self.started
+
+
+class Phase(models.Model):
+    """One resource going offline or coming online within a failover record."""
+
+    record = models.ForeignKey(FailoverRecord, on_delete=models.CASCADE, related_name="phases")
+    resource = models.ForeignKey("Resource", null=True, on_delete=models.SET_NULL, related_name="+")
+    resource_name = models.CharField(max_length=200)
+    node_name = models.CharField(max_length=15)
+    direction = models.CharField(max_length=7, choices=[("offline", "Offline"), ("online", "Online")])
+    started = models.FloatField()
+    finished = models.FloatField(null=True)
+    outcome = models.CharField(max_length=20, blank=True)
+    """Label of the state that it ended in."""
+
+    class Meta:
+        ordering = ["started", "id"]
+
+
+class ProbeTime(models.Model):
+    """A sample of a resource's probe times over one reporting interval, in milliseconds."""
+
+    resource = models.ForeignKey("Resource", on_delete=models.CASCADE, related_name="probe_times")
+    entry_point = models.CharField(max_length=10)
+    at = models.FloatField()
+    calls = models.IntegerField()
+    failures = models.IntegerField()
+    mean_ms = models.FloatField()
+    max_ms = models.FloatField()
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [models.Index(fields=["resource", "-at"])]
