@@ -58,12 +58,17 @@ class ResourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_fields=True):
     """What a node shall make true for one group: the whole of it, not a step.
 
-    The node refuses an epoch below the highest it has seen for the group, and ignores a
-    serial that it has applied or passed within an epoch. The first assignment that a node
-    gets in a new epoch is the grant of ownership. `operation` is the id of the operator's
-    operation that led to it, for the log.
+    `incarnation` is the life of the node that it is meant for: any other refuses it, so that
+    a late message cannot wake a group that has moved on. The node refuses an epoch below the
+    highest it has seen for the group, and ignores a serial that it has applied or passed
+    within an epoch. The first assignment that a node gets in a new epoch is the grant of
+    ownership. `operation` is the id of the operator's operation that led to it, for the log.
+
+    Failed with `want_online` false becomes Offline once nothing of it runs; Failed with
+    `want_online` true stays Failed until `attempt` grows.
     """
 
+    incarnation: Id
     group: Id
     group_name: Name
     epoch: Annotated[int, msgspec.Meta(ge=1)]
@@ -75,6 +80,7 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_f
 class Release(msgspec.Struct, frozen=True, tag="release", forbid_unknown_fields=True):
     """The group belongs to another node from `epoch` on: take down what still runs, forget it."""
 
+    incarnation: Id
     group: Id
     epoch: Annotated[int, msgspec.Meta(ge=1)]
 
@@ -82,6 +88,7 @@ class Release(msgspec.Struct, frozen=True, tag="release", forbid_unknown_fields=
 class FailResource(msgspec.Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
     """Simulate a failure of a resource, so that its whole policy runs (semantics 8.1)."""
 
+    incarnation: Id
     group: Id
     resource: Id
     epoch: Annotated[int, msgspec.Meta(ge=1)]
@@ -105,9 +112,12 @@ class HeartbeatAck(msgspec.Struct, frozen=True, tag="heartbeat-ack", forbid_unkn
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fields=True):
-    """Life sign of a node. `incarnation` grows with each start of its agent.
+    """Life sign of a node. `incarnation` grows with each life of the node.
 
-    A new incarnation promises that nothing of the earlier ones runs on the node any more.
+    A life ends with its agent, and with its lease: a node whose lease ran out ends all its
+    resources, then begins a new life under the next incarnation. A new incarnation promises
+    that nothing of the earlier ones runs on the node any more. The cluster service never
+    answers one that it has declared lost.
     `reports` is the number of the last report sent, so that a lost one is noticed.
     """
 

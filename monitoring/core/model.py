@@ -6,7 +6,7 @@ in the unit that the name ends in. Ids are database ids, but nothing here knows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -57,7 +57,7 @@ class Transit:
     """A group on its way: everything goes offline, the owner changes, everything comes online.
 
     A restart is a transit whose target is the owner. `rule` is the sentence of 4.4 that
-    chose the target; `passed` are nodes on which this failover was tried already.
+    chose the target.
     """
 
     kind: TransitKind
@@ -83,6 +83,10 @@ class Intent:
     reason: str = ""
     node: int | None = None
     resource: int | None = None
+    failback: str = "none"
+    """Of a resume: none, immediate or policy."""
+    stopped: bool = False
+    """Of a resource-restart: the first half, offline, is done."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class GroupView:
     """The operator's intent that is being carried out."""
     anti_affinity: frozenset[str] = frozenset()
     priority: int = 2000
+    wanted: tuple[tuple[int, bool, int], ...] = ()
+    """What assignment `serial` says: (resource, want online, attempt) of each."""
     sent_at: float | None = None
     """When the newest assignment was sent; None when it has to be."""
 
@@ -153,7 +159,8 @@ class World:
     """All that a decision about one group needs to know of the rest of the cluster."""
 
     nodes: Mapping[int, NodeView]
-    loads: tuple[Load, ...] = ()
+    loads_of: Callable[[], tuple[Load, ...]] = tuple
+    """Asked only when a node has to be chosen, since it costs what exists."""
     max_storage_groups_per_node: int = 4
     enforced_anti_affinity: bool = False
     hour: int = 0
@@ -161,6 +168,11 @@ class World:
     seconds_to_next_hour: float = 3600.0
     resend_after: float = 1.0
     """Seconds after which an assignment that was not acknowledged is sent again."""
+
+    @cached_property
+    def loads(self) -> tuple[Load, ...]:
+        """What every group of the cluster weighs."""
+        return self.loads_of()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +209,8 @@ class Decision:
     """The group as it is from now on, and what has to be told.
 
     `group` carries all new state; `send` says that its assignment must go to its owner;
-    `release` is a node that must be told that the group is no longer its own. `wake_at` is
+    `release` are nodes that must be told that the group is no longer theirs; `fail` are
+    resources whose failure is to be simulated. `wake_at` is
     when to look again if nothing happens before, None for never.
     """
 
@@ -207,6 +220,7 @@ class Decision:
     ended: tuple[TransitEnd, ...] = ()
     send: bool = False
     release: tuple[int, ...] = ()
+    fail: tuple[int, ...] = ()
     wake_at: float | None = None
 
 

@@ -9,8 +9,10 @@ the second kind, inside the cluster's transaction.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
@@ -27,11 +29,18 @@ def new_key() -> str:
     return secrets.token_hex(32)
 
 
-def bounded(default: int, low: int, high: int = 0xFFFFFFFF, **extra: Any) -> Any:
-    """An integer field that refuses values outside `low` to `high`."""
-    return models.BigIntegerField(
-        default=default, validators=[MinValueValidator(low), MaxValueValidator(high)], **extra
-    )
+def bounded(
+    default: int, low: int, high: int = 0xFFFFFFFF, also: Callable[[int], None] | None = None, **extra: Any
+) -> Any:
+    """An integer field that refuses values outside `low` to `high`, and what `also` refuses."""
+    limits = [MinValueValidator(low), MaxValueValidator(high), *([also] if also else [])]
+    return models.BigIntegerField(default=default, validators=limits, **extra)
+
+
+def not_2_to_9(value: int) -> None:
+    """IsAlivePollInterval: 1 stands for the type's value, so that intervals begin at 10 ms."""
+    if 2 <= value <= 9:
+        raise ValidationError(f"{value} ms is too short: at least 10, or 1 for the value of the type.")
 
 
 class Cluster(models.Model):
@@ -50,11 +59,20 @@ class Cluster(models.Model):
     )
     last_event = models.BigIntegerField(default=0, editable=False)
     """Number of the newest event; the sequence has no gaps."""
+    contact_lost_since = models.FloatField(null=True, editable=False)
+    """Since when no node at all is heard: the broker is gone, and nothing is moved."""
     clock = models.FloatField(default=0.0, editable=False)
     """The newest cluster time that was written: a restart of the service goes on from it."""
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """A lease shorter than two heartbeats would run out between them."""
+        if self.lease_ms < 2 * self.heartbeat_interval_ms:
+            raise ValidationError(
+                {"lease_ms": f"At least two heartbeat intervals ({2 * self.heartbeat_interval_ms} ms) are needed."}
+            )
 
 
 class Node(models.Model):
@@ -74,6 +92,8 @@ class Node(models.Model):
     """Grows with each start of its agent; messages of an older one are refused."""
     heartbeat = models.BigIntegerField(default=0, editable=False)
     """Number of the newest heartbeat of this incarnation."""
+    silent_since = models.FloatField(null=True, editable=False)
+    """Cluster time since when heartbeats are missed, null where they come."""
     reports = models.BigIntegerField(default=0, editable=False)
     """Number of the newest report applied; a gap asks the node for a full one."""
     refused_messages = models.BigIntegerField(default=0, editable=False)
@@ -116,6 +136,8 @@ class Group(models.Model):
     epoch = models.BigIntegerField(default=1, editable=False)
     serial = models.BigIntegerField(default=0, editable=False)
     applied_serial = models.BigIntegerField(default=0, editable=False)
+    wanted = models.JSONField(default=list, editable=False)
+    """The content of assignment `serial`: [resource id, want online, attempt] of each."""
     sent_at = models.FloatField(null=True, editable=False)
     wake_at = models.FloatField(null=True, editable=False, db_index=True)
     persistent_online = models.BooleanField(default=False, editable=False)
@@ -142,11 +164,14 @@ class Group(models.Model):
     transit_cause = models.TextField(blank=True, editable=False)
     transit_rule = models.TextField(blank=True, editable=False)
     transit_started = models.FloatField(null=True, editable=False)
+    transit_operation = models.ForeignKey(
+        "Operation", null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
     transit_by = models.CharField(max_length=150, blank=True, editable=False)
     operation = models.ForeignKey(
         "Operation", null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
-    """The operator's intent that is being carried out on the group."""
+    """The operator's online or offline that is being carried out; a move stands in the transit."""
     record = models.ForeignKey(
         "FailoverRecord", null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
@@ -162,6 +187,13 @@ class Group(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """A failback window has both ends or none (semantics 3.3)."""
+        start, end = self.failback_window_start, self.failback_window_end
+        if (start == -1) != (end == -1):
+            missing = "failback_window_start" if start == -1 else "failback_window_end"
+            raise ValidationError({missing: "A failback window needs both hours; -1 in both means no window."})
 
 
 class ResourceType(models.Model):
@@ -194,7 +226,9 @@ class Resource(models.Model):
     properties = models.JSONField(default=dict, blank=True)
     """Private properties, as the DLL's `clean` returned them."""
     looks_alive_ms = bounded(USE_TYPE, 10, help_text="LooksAlivePollInterval, ms; 4294967295 = the type's")
-    is_alive_ms = bounded(USE_TYPE, 1, help_text="IsAlivePollInterval, ms, 10 or more; 1 or 4294967295 = the type's")
+    is_alive_ms = bounded(
+        USE_TYPE, 1, also=not_2_to_9, help_text="IsAlivePollInterval, ms, 10 or more; 1 or 4294967295 = the type's"
+    )
     restart_action = models.SmallIntegerField(
         default=RestartAction.RESTART_NOTIFY,
         choices=[
@@ -253,6 +287,13 @@ class Resource(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """A resource that used up its restarts rests at least until the count starts anew."""
+        if self.retry_period_ms < self.restart_period_ms:
+            raise ValidationError(
+                {"retry_period_ms": f"Not shorter than RestartPeriod ({self.restart_period_ms} ms); 4294967295 = never."}
+            )
 
 
 class Dependency(models.Model):
