@@ -63,8 +63,9 @@ class Property:
 
     `kind`: "text", "int", "bool", "ip", "netmask", "netbios", "path", "port", "command".
     `minimum` and `maximum` bound an int, inclusive. `unit` is shown beside the value.
-    `unique`: "cluster" refuses a value that another resource of the type has anywhere in
-    the cluster. `secret` values are never shown, logged or exported.
+    `choices`: the only values allowed, of a text. `unique`: "cluster" refuses a value that
+    another resource of the type has anywhere in the cluster. `secret` values are never
+    shown, logged or exported.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Property:
     help: str = ""
     unique: str = ""
     secret: bool = False
+    choices: tuple[str, ...] = ()
 
     def clean(self, value: Any) -> Any:
         """Return `value` in its proper type, or raise PropertyError naming this property."""
@@ -88,7 +90,10 @@ class Property:
 
 
 def _clean_text(prop: Property, value: Any) -> str:
-    return str(value).strip()
+    text = str(value).strip()
+    if prop.choices and text not in prop.choices:
+        raise PropertyError(prop.name, f"{text!r} is none of {', '.join(prop.choices)}")
+    return text
 
 
 def _clean_int(prop: Property, value: Any) -> int:
@@ -191,7 +196,13 @@ class Process(Protocol):
     def pid(self) -> int: ...
 
     @property
-    def returncode(self) -> int | None: ...
+    def returncode(self) -> int | None:
+        """Exit code, or minus the signal that ended it; None while it runs."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait for its end and return `returncode`. Cancelling this leaves the process alone."""
+        ...
 
 
 class Context(Protocol):
@@ -199,6 +210,8 @@ class Context(Protocol):
 
     name: str
     group: str
+    group_id: int
+    """Stays the same when the group is renamed: what is written to shared storage carries it."""
     node: str
     epoch: int
     """Epoch of the group's ownership: it only grows, over all nodes (fencing token)."""
@@ -245,6 +258,14 @@ class Context(Protocol):
         """Process ids of everything that runs for this resource now."""
         ...
 
+    def undo_at_death(self, argv: Sequence[str]) -> None:
+        """Leave a command that takes away what is no process, e.g. `ip addr del ...`.
+
+        The guard runs it where the agent cannot: after the agent's death, or past its lease.
+        It is forgotten once the resource is down. An empty `argv` forgets it now.
+        """
+        ...
+
     def failed(self, reason: str) -> None:
         """Asynchronous failure signal: leads to IsAlive at once (section 1.5)."""
         ...
@@ -272,7 +293,8 @@ class ResourceDLL:
     icon: ClassVar[str] = "box"
     properties: ClassVar[tuple[Property, ...]] = ()
     required_dependencies: ClassVar[tuple[str, ...]] = ()
-    """Type names of which the group must hold one, and on which the resource must depend."""
+    """Type names of which the group must hold one, and on which the resource must depend,
+    directly or through others."""
     single_per_cluster: ClassVar[bool] = False
     single_per_group: ClassVar[bool] = False
     looks_alive_ms: ClassVar[int] = 5000
@@ -332,6 +354,13 @@ class ResourceDLL:
     def close(self) -> Any:
         """The instance is given up. Free what Open took."""
 
+    @classmethod
+    def sweep(cls, state_dir: Path) -> None:
+        """Take back what an instance left on the node when its agent died: an address on an
+        interface, a mount. Called without an instance, by the guard and by the next agent,
+        after all processes of the resource are ended; `state_dir` is the instance's.
+        Default: nothing, which is right where a resource is made of processes alone."""
+
     # Helpers for authors
 
     def provider(self, type_name: str) -> Provider:
@@ -347,6 +376,7 @@ class Blueprint:
     """A resource that comes into being with another (the Exchange System Attendant's tree)."""
 
     name: str
+    """"{group}" in it stands for the group's name: resource names are unique in the cluster."""
     type_name: str
     requires: tuple[str, ...]
     """Type names, within the group, that it depends on."""
