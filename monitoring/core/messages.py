@@ -119,12 +119,16 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     that nothing of the earlier ones runs on the node any more. The cluster service never
     answers one that it has declared lost.
     `reports` is the number of the last report sent, so that a lost one is noticed.
+    `leaving`: the last heartbeat of an agent that stops in order. All is offline, and the
+    node runs nothing from here on: its groups may start elsewhere without waiting for the
+    end of its lease.
     """
 
     incarnation: Id
     number: Count
     reports: Count
     version: str = ""
+    leaving: bool = False
 
 
 class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
