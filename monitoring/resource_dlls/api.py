@@ -258,14 +258,6 @@ class Context(Protocol):
         """Process ids of everything that runs for this resource now."""
         ...
 
-    def undo_at_death(self, argv: Sequence[str]) -> None:
-        """Leave a command that takes away what is no process, e.g. `ip addr del ...`.
-
-        The guard runs it where the agent cannot: after the agent's death, or past its lease.
-        It is forgotten once the resource is down. An empty `argv` forgets it now.
-        """
-        ...
-
     def failed(self, reason: str) -> None:
         """Asynchronous failure signal: leads to IsAlive at once (section 1.5)."""
         ...
