@@ -1,0 +1,247 @@
+"""The history: events by number, failover records with their phases; newest first.
+
+Lists are read page by page behind a key (the number of the last row), so that a page deep
+in a long history costs what the first one costs and new rows never shift it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Generic, TypeVar
+
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
+
+from monitoring.core.states import Severity
+from monitoring.models import Event, FailoverRecord, Phase
+
+PAGE = 50
+TYPICAL_OF = 9
+
+EVENT_KINDS: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "failure": ("Resource failures", (1069, 1230, 1254, 1635, 1638)),
+    "passage": ("Failovers and moves", (1153, 1641, 1137, 1155, 1254)),
+    "state": ("Changes of state", (1200, 1201, 1203, 1204, 1205, 1637, 1674)),
+    "node": ("Nodes", (1007, 1011, 1062, 1135, 1592, 1677)),
+}
+"""Names of the kinds of events, and the event ids that belong to each (semantics 7)."""
+
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What of the history is wanted; times in cluster time, None and "" leave it open.
+
+    `kind` is one of EVENT_KINDS for events, of FailoverRecord.KINDS for failovers.
+    """
+
+    group: int | None = None
+    node: int | None = None
+    resource: int | None = None
+    kind: str = ""
+    severity: Severity = Severity.INFORMATION
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[RowT]):
+    """Rows, newest first; `next` is the key of the following page, None at the end."""
+
+    rows: tuple[RowT, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One line of the history. An id is None where the thing is gone; its name stays."""
+
+    seq: int
+    at: float
+    code: int
+    severity: Severity
+    text: str
+    group: int | None
+    group_name: str
+    resource: int | None
+    resource_name: str
+    node: int | None
+    node_name: str
+    record: int | None
+    requested_by: str
+    state_from: str
+    state_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """One passage of a group. `stopped` is when all was offline and the owner changed."""
+
+    id: int
+    group: int | None
+    group_name: str
+    kind: str
+    kind_label: str
+    source: str
+    target: str
+    cause: str
+    rule: str
+    requested_by: str
+    reason: str
+    started: float
+    stopped: float | None
+    finished: float | None
+    state: str
+    state_label: str
+    outcome: str
+
+    @property
+    def seconds(self) -> float | None:
+        """Duration, None while it is under way."""
+        return None if self.finished is None else self.finished - self.started
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRow:
+    """One resource going offline or coming online; `outcome` the state that it ended in."""
+
+    resource: int | None
+    resource_name: str
+    node_name: str
+    direction: str
+    started: float
+    finished: float | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDetail:
+    """A failover opened: the passage, its phases in the order they began, its events."""
+
+    record: RecordRow
+    phases: tuple[PhaseRow, ...]
+    events: tuple[EventRow, ...]
+
+
+def events(wanted: Filter, before: int | None = None, limit: int = PAGE) -> Page[EventRow]:
+    """A page of events. One query."""
+    rows = Event.objects.filter(_about(wanted, "at"), severity__gte=wanted.severity)
+    if wanted.node is not None:
+        rows = rows.filter(node_id=wanted.node)
+    if wanted.resource is not None:
+        rows = rows.filter(resource_id=wanted.resource)
+    if wanted.kind:
+        rows = rows.filter(code__in=EVENT_KINDS[wanted.kind][1])
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
+    found = list(rows.order_by("-seq")[: limit + 1])
+    return Page(tuple(map(event_row, found[:limit])), found[limit - 1].seq if len(found) > limit else None)
+
+
+def records(
+    wanted: Filter, before: int | None = None, limit: int = PAGE, node_name: str = ""
+) -> Page[RecordRow]:
+    """A page of failover records; `node_name` is the name of `wanted.node`. One query."""
+    rows = FailoverRecord.objects.filter(_about(wanted, "started")).select_related("operation")
+    if wanted.node is not None:
+        rows = rows.filter(Q(source=node_name) | Q(target=node_name))
+    if wanted.kind:
+        rows = rows.filter(kind=wanted.kind)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows.order_by("-id")[: limit + 1])
+    return Page(tuple(map(record_row, found[:limit])), found[limit - 1].pk if len(found) > limit else None)
+
+
+def record_detail(id: int) -> RecordDetail | None:
+    """One failover record, None where there is none of that id. Three queries."""
+    record = FailoverRecord.objects.select_related("operation").filter(pk=id).first()
+    if record is None:
+        return None
+    phases = Phase.objects.filter(record_id=id).order_by("started", "id")
+    lines = Event.objects.filter(record_id=id).order_by("seq")
+    return RecordDetail(record_row(record), tuple(map(_phase_row, phases)), tuple(map(event_row, lines)))
+
+
+def typical_seconds(groups: Iterable[int] | None = None) -> Mapping[int, float]:
+    """How long a passage of each group usually takes: the median of the newest that were done. One query."""
+    done = FailoverRecord.objects.filter(state="done", finished__isnull=False, group_id__isnull=False)
+    if groups is not None:
+        done = done.filter(group_id__in=list(groups))
+    place = Window(RowNumber(), partition_by=F("group_id"), order_by=F("id").desc())
+    newest = done.annotate(place=place).filter(place__lte=TYPICAL_OF)
+    seconds: dict[int, list[float]] = {}
+    took = newest.annotate(took=F("finished") - F("started"))
+    for group, length in took.values_list("group_id", "took"):
+        seconds.setdefault(group, []).append(length)
+    return {group: median(found) for group, found in seconds.items()}
+
+
+def _about(wanted: Filter, time: str) -> Q:
+    """The part of a filter that events and records have in common."""
+    about = Q()
+    if wanted.group is not None:
+        about &= Q(group_id=wanted.group)
+    if wanted.since is not None:
+        about &= Q(**{f"{time}__gte": wanted.since})
+    if wanted.until is not None:
+        about &= Q(**{f"{time}__lte": wanted.until})
+    return about
+
+
+def event_row(event: Event) -> EventRow:
+    return EventRow(
+        seq=event.seq,
+        at=event.at,
+        code=event.code,
+        severity=Severity(event.severity),
+        text=event.text,
+        group=event.group_id,
+        group_name=event.group_name,
+        resource=event.resource_id,
+        resource_name=event.resource_name,
+        node=event.node_id,
+        node_name=event.node_name,
+        record=event.record_id,
+        requested_by=event.requested_by,
+        state_from=event.state_from,
+        state_to=event.state_to,
+    )
+
+
+def record_row(record: FailoverRecord) -> RecordRow:
+    """`record` with its operation loaded."""
+    return RecordRow(
+        id=record.pk,
+        group=record.group_id,
+        group_name=record.group_name,
+        kind=record.kind,
+        kind_label=record.get_kind_display(),
+        source=record.source,
+        target=record.target,
+        cause=record.cause,
+        rule=record.rule,
+        requested_by=record.requested_by,
+        reason=record.operation.reason if record.operation else "",
+        started=record.started,
+        stopped=record.stopped,
+        finished=record.finished,
+        state=record.state,
+        state_label=record.get_state_display(),
+        outcome=record.outcome,
+    )
+
+
+def _phase_row(phase: Phase) -> PhaseRow:
+    return PhaseRow(
+        resource=phase.resource_id,
+        resource_name=phase.resource_name,
+        node_name=phase.node_name,
+        direction=phase.direction,
+        started=phase.started,
+        finished=phase.finished,
+        outcome=phase.outcome,
+    )

@@ -1,0 +1,121 @@
+"""Nodes as their list and their own page show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+
+from monitoring.core.states import GroupState, NodeState
+from monitoring.models import Cluster, Group, Node, Resource
+from monitoring.service.queries.groups import GroupSummary, summaries
+
+STORE_TYPE = "Exchange Information Store"
+STORAGE_GROUPS = "StorageGroups"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSummary:
+    """One node in a list: its state, and the groups that it hosts by number."""
+
+    id: int
+    name: str
+    description: str
+    state: NodeState
+    paused: bool
+    since: float
+    drain_status: str
+    hosted: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDetail:
+    """One node with everything that its page shows, except its history.
+
+    `incarnation` grows with each start of the agent; `started` is when that was, None where
+    the number is not a time. `storage_groups` of `storage_limit` are on it (semantics 6.5).
+    `others` says whether another node is up that could take its groups.
+    """
+
+    summary: NodeSummary
+    incarnation: int
+    started: float | None
+    heartbeat: int
+    reports: int
+    refused_messages: int
+    heartbeat_interval_ms: int
+    lease_ms: int
+    margin_ms: int
+    groups: tuple[GroupSummary, ...]
+    preferring: tuple[GroupSummary, ...]
+    """Groups that prefer this node first and run elsewhere."""
+    storage_groups: int
+    storage_limit: int
+    others: bool
+
+
+def node_list() -> tuple[NodeSummary, ...]:
+    """All nodes in the order they joined. One query."""
+    return tuple(map(_summary, _counted()))
+
+
+def node_detail(id: int) -> NodeDetail | None:
+    """One node, None where there is none of that id. Eight queries at most."""
+    nodes = {node.pk: node for node in _counted()}
+    node = nodes.get(id)
+    if node is None:
+        return None
+    cluster = Cluster.objects.first() or Cluster()
+    related = Group.objects.filter(Q(owner_id=id) | Q(preferences__node_id=id)).distinct()
+    groups = summaries(related.select_related("owner", "transit_target", "operation").order_by("name"))
+    return NodeDetail(
+        summary=_summary(node),
+        incarnation=node.incarnation,
+        started=_time_of(node.incarnation),
+        heartbeat=node.heartbeat,
+        reports=node.reports,
+        refused_messages=node.refused_messages,
+        heartbeat_interval_ms=cluster.heartbeat_interval_ms,
+        lease_ms=cluster.lease_ms,
+        margin_ms=cluster.margin_ms,
+        groups=tuple(group for group in groups if group.owner and group.owner.id == id),
+        preferring=tuple(group for group in groups if group.away and group.preferred[0].id == id),
+        storage_groups=storage_groups([id]).get(id, 0),
+        storage_limit=cluster.max_storage_groups_per_node,
+        others=any(other.state == NodeState.UP for other in nodes.values() if other.pk != id),
+    )
+
+
+def storage_groups(nodes: Iterable[int]) -> Mapping[int, int]:
+    """Storage groups of all virtual servers on each node (semantics 6.5). One query."""
+    found: dict[int, int] = {}
+    stores = Resource.objects.filter(type__name=STORE_TYPE, group__owner_id__in=list(nodes))
+    for node, properties in stores.values_list("group__owner_id", "properties"):
+        found[node] = found.get(node, 0) + int(properties.get(STORAGE_GROUPS) or 0)
+    return found
+
+
+def _counted() -> Iterable[Node]:
+    failed = Count("groups", filter=Q(groups__last_state=GroupState.FAILED))
+    return Node.objects.order_by("id").annotate(hosted=Count("groups"), failed=failed)
+
+
+def _summary(node: Node) -> NodeSummary:
+    return NodeSummary(
+        id=node.pk,
+        name=node.name,
+        description=node.description,
+        state=NodeState(node.state),
+        paused=node.paused,
+        since=node.state_since,
+        drain_status=node.drain_status,
+        hosted=node.hosted,  # type: ignore[attr-defined]  # annotated by _counted
+        failed=node.failed,  # type: ignore[attr-defined]
+    )
+
+
+def _time_of(incarnation: int) -> float | None:
+    """An agent numbers its lives by the nanoseconds since 1970 at which they began."""
+    return incarnation / 1e9 if incarnation > 10**18 else None
