@@ -1,0 +1,17 @@
+"""Settings of the tests in one process: an empty home, no broker, nothing of a running cluster."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_home = tempfile.mkdtemp(prefix="clusterweb-test-")
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ["CLUSTERWEB_HOME"] = _home
+os.environ["CLUSTERWEB_REDIS_URL"] = "redis://127.0.0.1:1/0"  # nothing listens there
+os.environ.pop("DATABASE_URL", None)
+
+from clusterweb.settings import *  # noqa: E402, F403
+
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast, and nothing to protect
