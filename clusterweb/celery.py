@@ -9,8 +9,8 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clusterweb.settings")
 
-from celery import Celery  # noqa: E402
-from django.conf import settings  # noqa: E402
+from celery import Celery
+from django.conf import settings
 
 app = Celery("clusterweb", broker=settings.REDIS_URL, include=["monitoring.service.tasks"])
 app.conf.update(

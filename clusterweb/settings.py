@@ -5,7 +5,7 @@ CLUSTERWEB_PORT          port of the dashboard (default 8000)
 CLUSTERWEB_BIND          address it listens on (default 127.0.0.1)
 CLUSTERWEB_ALLOWED_HOSTS names the dashboard answers to, separated by commas
 CLUSTERWEB_SECRET_KEY    Django's secret key (default: a file in the home, made at first start)
-CLUSTERWEB_REDIS_URL     broker and channel layer
+CLUSTERWEB_REDIS_URL     broker and channel layer (default: what `make run` noted in the home)
 DATABASE_URL             default: SQLite in the home
 CLUSTERWEB_HTTPS         1 where a proxy in front speaks TLS: secure cookies, HSTS
 CLUSTERWEB_DEBUG         1 for Django's debug pages; never in production
@@ -44,8 +44,20 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = [h for h in os.environ.get("CLUSTERWEB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if h]
-REDIS_URL = os.environ.get("CLUSTERWEB_REDIS_URL", "redis://127.0.0.1:6379/0")
+ALLOWED_HOSTS = [
+    h for h in os.environ.get("CLUSTERWEB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if h
+]
+
+
+def _redis_url() -> str:
+    """From the environment, else the embedded broker's, so that commands need no variable."""
+    if url := os.environ.get("CLUSTERWEB_REDIS_URL"):
+        return url
+    noted = HOME / "broker-url"
+    return noted.read_text().strip() if noted.exists() else "redis://127.0.0.1:6379/0"
+
+
+REDIS_URL = _redis_url()
 
 INSTALLED_APPS = [
     "daphne",
