@@ -1,0 +1,87 @@
+"""What can be watched, and how a change of it becomes HTML.
+
+A page names one topic: "overview", "history", "group:5". A module that draws a page
+registers, under the topic's kind, a function that renders what a change altered on it:
+
+    register("group", render_changes)
+
+    def render_changes(subject: int | None, change: Change, role: Role) -> str:
+        '''`subject` is the 5 of "group:5", None where the topic has no number.'''
+
+It returns elements that each carry an id, and the page swaps them in where it has that id
+("" where nothing on this page changed). They come from the same templates as the page
+itself, with the `role` of those who watch, so a viewer's fragments hold no action. An
+element with `data-parent="ID"` that the page does not have yet, or has elsewhere, is put
+into that parent, in the order of `data-sort`; one with `data-gone` is removed.
+
+A render function runs in a thread of the hub, once for all who watch the topic with the
+same role, and reads the database as it is then: newer than `change` does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitoring.models.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was altered up to and with the event number `seq`, by ids.
+
+    `since` is the number up to which all who watch were told already.
+    """
+
+    seq: int
+    since: int
+    groups: frozenset[int] = frozenset()
+    nodes: frozenset[int] = frozenset()
+    resources: frozenset[int] = frozenset()
+
+    def __or__(self, other: Change) -> Change:
+        return Change(
+            max(self.seq, other.seq),
+            min(self.since, other.since),
+            self.groups | other.groups,
+            self.nodes | other.nodes,
+            self.resources | other.resources,
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Topic:
+    """One thing that a page watches: a kind, and the number of its subject where it has one."""
+
+    kind: str
+    subject: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Topic | None:
+        """Read "overview" or "group:5"; None where nothing of that kind can be watched."""
+        kind, _, number = text.partition(":")
+        if kind not in _renderers or (number and not (number.isascii() and number.isdigit() and len(number) < 19)):
+            return None
+        return cls(kind, int(number) if number else None)
+
+
+Render = Callable[[int | None, Change, Role], str]
+_renderers: dict[str, Render] = {}
+_everywhere: list[Render] = []
+
+
+def register(kind: str, render: Render) -> None:
+    """Let pages watch topics of this kind."""
+    _renderers[kind] = render
+
+
+def register_everywhere(render: Render) -> None:
+    """Add what `render` returns to the changes of every topic: notes that follow the user."""
+    _everywhere.append(render)
+
+
+def render(topic: Topic, change: Change, role: Role) -> str:
+    """The HTML that brings a page on `topic` from `change.since` to `change.seq`."""
+    parts = [_renderers[topic.kind](topic.subject, change, role)]
+    parts += [extra(None, change, role) for extra in _everywhere]
+    return "".join(parts)

@@ -1,0 +1,160 @@
+"""Template tags that every page shares: icons, states, times. `{% load clusterweb %}`.
+
+{% icon "server" %}              an icon of the sprite, hidden from screen readers
+{% icon "server" "small" %}      with a class
+{% state group.state %}          badge of a ResourceState, GroupState or NodeState: icon and word
+{% state value "plain" %}        without its pill
+{% chip resource.state label %}  the icon alone, with `label` for pointer and screen reader
+{{ state|tone }}                 "is-ok", "is-bad": the class that carries the colour
+{% since at %}                   how long ago, counted on by the page: "3 min"
+{% moment at %}                  date and time in local time, cluster time given
+{{ seconds|duration }}           "0.8 s", "2 min 5 s", "3 d 4 h"
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from monitoring.core.states import GroupState, NodeState, ResourceState
+from monitoring.service import clock
+
+State = ResourceState | GroupState | NodeState
+register = template.Library()
+
+_LOOKS: dict[State, tuple[str, str]] = {
+    ResourceState.UNKNOWN: ("is-unknown", "circle-question-mark"),
+    ResourceState.INITIALIZING: ("is-off", "circle-dashed"),
+    ResourceState.ONLINE: ("is-ok", "circle-check"),
+    ResourceState.OFFLINE: ("is-off", "circle-minus"),
+    ResourceState.FAILED: ("is-bad", "octagon-x"),
+    ResourceState.ONLINE_PENDING: ("is-busy", "circle-arrow-up"),
+    ResourceState.OFFLINE_PENDING: ("is-busy", "circle-arrow-down"),
+}
+_GROUP_LOOKS: dict[State, tuple[str, str]] = {
+    GroupState.UNKNOWN: ("is-unknown", "circle-question-mark"),
+    GroupState.ONLINE: ("is-ok", "circle-check"),
+    GroupState.OFFLINE: ("is-off", "circle-minus"),
+    GroupState.FAILED: ("is-bad", "octagon-x"),
+    GroupState.PARTIAL_ONLINE: ("is-warn", "triangle-alert"),
+    GroupState.PENDING: ("is-busy", "refresh-cw"),
+}
+_NODE_LOOKS: dict[State, tuple[str, str]] = {
+    NodeState.UNKNOWN: ("is-unknown", "circle-question-mark"),
+    NodeState.UP: ("is-ok", "circle-check"),
+    NodeState.DOWN: ("is-bad", "octagon-x"),
+    NodeState.PAUSED: ("is-warn", "circle-pause"),
+    NodeState.JOINING: ("is-busy", "circle-arrow-up"),
+}
+_LOOKS_OF = {ResourceState: _LOOKS, GroupState: _GROUP_LOOKS, NodeState: _NODE_LOOKS}
+"""By enum first: values of different enums are equal as integers."""
+
+
+def looks(state: State) -> tuple[str, str]:
+    """Class of the tone and name of the icon of a state."""
+    return _LOOKS_OF[type(state)][state]
+
+
+@register.filter
+def tone(state: State) -> str:
+    return looks(state)[0]
+
+
+@register.filter
+def state_icon(state: State) -> str:
+    return looks(state)[1]
+
+
+@register.simple_tag
+def icon(name: str, size: str = "") -> SafeString:
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"/></svg>',
+        size,
+        static("vendor/lucide/icons.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def state(value: State, form: str = "") -> SafeString:
+    colour, name = looks(value)
+    moving = "pulse" if colour == "is-busy" else ""
+    return format_html('<span class="state {} {} {}">{}{}</span>', colour, form, moving, icon(name), value.label)
+
+
+@register.simple_tag
+def chip(value: State, label: str) -> SafeString:
+    colour, name = looks(value)
+    text = f"{label}: {value.label}"
+    moving = "pulse" if colour == "is-busy" else ""
+    return format_html(
+        '<span class="chip {} {}" title="{}">{}<span class="sr-only">{}</span></span>',
+        colour,
+        moving,
+        text,
+        icon(name),
+        text,
+    )
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """A length of time in the two largest units that matter."""
+    if seconds is None:
+        return ""
+    seconds = max(0.0, seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms" if seconds < 0.0995 else f"{seconds:.2g} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    parts = ((whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s"))
+    first = next(i for i, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+
+
+@register.filter
+def local(at: float | None) -> datetime | None:
+    """Cluster time as a local datetime, for Django's own `date` filter."""
+    return None if at is None else timezone.localtime(datetime.fromtimestamp(at, UTC))
+
+
+@register.simple_tag
+def moment(at: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> SafeString:
+    when = local(at)
+    if not at or when is None:
+        return SafeString("–")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        when.isoformat(timespec="milliseconds"),
+        when.strftime("%A, %d %B %Y %H:%M:%S %Z"),
+        when.strftime(form),
+    )
+
+
+@register.simple_tag
+def since(at: float | None) -> SafeString:
+    when = local(at)
+    if not at or when is None:
+        return SafeString("–")
+    return format_html(
+        '<time class="since nowrap" data-since="{}" datetime="{}" title="since {}">{}</time>',
+        f"{at:.3f}",
+        when.isoformat(timespec="milliseconds"),
+        when.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        short(clock.now() - at),
+    )
+
+
+def short(seconds: float) -> str:
+    """How long ago, in one unit; the page's timer counts on in the same words (live.js)."""
+    whole = max(0, int(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
