@@ -63,7 +63,7 @@ class Broker:
                 "appendonly no",
                 "daemonize no",
                 "databases 1",
-                "hz 1",  # expiry by the clock is not needed more often; saves wake-ups at rest
+                "hz 4",  # fewer wake-ups at rest than by default; it still stops within a quarter of a second
                 "io-threads 1",
                 "maxmemory 256mb",
                 "maxmemory-policy noeviction",

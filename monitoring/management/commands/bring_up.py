@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, call_command
+from django.core.management import BaseCommand, CommandParser, call_command
 
 from monitoring.core.states import GroupState
 from monitoring.models import Cluster, Group, Node
@@ -30,6 +30,10 @@ SETTLED = (GroupState.ONLINE, GroupState.PARTIAL_ONLINE, GroupState.FAILED)
 
 class Command(BaseCommand):
     help = "Prepare the database for a start and tell how the groups come up (used by make run)."
+    requires_system_checks: list[str] = []  # they load every page; the web process runs them
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-watch", action="store_true", help="return once the processes may start")
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0, stdout=io.StringIO())
@@ -40,7 +44,8 @@ class Command(BaseCommand):
         self._write_keys(nodes, everyone=created)
         before = {node.pk: node.incarnation for node in nodes}
         self._say(ready="demo cluster created" if created else "ready")
-        self._watch(before)
+        if not options["no_watch"]:
+            self._watch(before)
 
     def _make_demo(self) -> None:
         answer = io.StringIO()
