@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
+from pytest_django import DjangoDbBlocker
+
+if TYPE_CHECKING:
+    from tests.cluster.harness import LiveCluster
 
 REQUIRE_ALL = os.environ.get("CLUSTERWEB_TEST_REQUIRE_ALL") == "1"
 
@@ -28,3 +33,25 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Generator[LiveCluster, None, None]:
+    """The demo cluster in real processes, one for the whole session; nothing of it is left behind."""
+    from tests.cluster.harness import LiveCluster
+
+    live = LiveCluster(tmp_path_factory.mktemp("cluster") / "home")
+    with django_db_blocker.unblock():
+        live.start()
+        yield live
+        assert live.stop() == 0
+        assert live.left_running() == {}
+
+
+@pytest.fixture
+def cluster(running: LiveCluster) -> LiveCluster:
+    """The running cluster at rest: all nodes Up, each group Online on its preferred owner."""
+    running.calm_down()
+    return running
