@@ -170,7 +170,7 @@ class Supervisor:
     # Stop
 
     async def _stop_all(self) -> None:
-        """Agents first, which take their resources offline; the broker last. Leaves nothing running."""
+        """Stop all, and leave nothing running. A second signal kills instead."""
         if self._children:
             self._say("\nStopping")
         orderly = asyncio.create_task(self._stop_in_order())
@@ -188,13 +188,21 @@ class Supervisor:
             self._say("Stopped")
 
     async def _stop_in_order(self) -> None:
+        """First those who decide: a stop of the whole cluster is no failure of a node.
+
+        So every group keeps its owner and its wanted state, and the next start resumes them.
+        Then the agents, which take their resources offline in order; the broker last.
+        """
         if self._bring_up and self._bring_up.returncode is None:
             self._bring_up.terminate()
         agents = [name for name in self._children if name.startswith("agent-")]
-        await asyncio.gather(*(self._children[name].stop(AGENT_GRACE) for name in agents))
-        for name in (processes.SERVICE, processes.WEB, processes.BROKER):
-            if name in self._children:
-                await self._children[name].stop(GRACE)
+        for names, grace in (
+            ([processes.SERVICE, processes.WEB], GRACE),
+            (agents, AGENT_GRACE),
+            ([processes.BROKER], GRACE),
+        ):
+            running = [self._children[name] for name in names if name in self._children]
+            await asyncio.gather(*(child.stop(grace) for child in running))
 
 
 async def _read_news(stream: asyncio.StreamReader) -> dict[str, Any]:

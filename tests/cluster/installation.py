@@ -27,13 +27,13 @@ STOP_WITHIN = 90.0
 LOOK_EVERY = 0.05
 
 
-def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
+def wait_until(condition: Callable[[], Any], timeout: float, what: str, every: float = LOOK_EVERY) -> Any:
     """Return the first true value of `condition`; AssertionError saying `what` did not happen in time."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}")
-        time.sleep(LOOK_EVERY)
+        time.sleep(every)
     return value
 
 
