@@ -18,8 +18,8 @@ from clusterweb.run.home import Home
 
 READY_WITHIN = 60.0
 """Seconds that a process may take until it answers."""
-AGENT_GRACE = 60.0
-"""Seconds that an agent may take to bring its resources offline."""
+AGENT_GRACE = 75.0
+"""Seconds that an agent may take to stop: a little more than it gives its resources."""
 GRACE = 10.0
 LOG_CHECK = 60.0
 
