@@ -1,8 +1,23 @@
 """The Django app that holds all rooms of the project."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class MonitoringConfig(AppConfig):
     name = "monitoring"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        post_migrate.connect(_create_roles, sender=self)
+
+
+def _create_roles(**_: Any) -> None:
+    """A database that was migrated has the three roles, whoever fills it."""
+    from monitoring.models.roles import ensure_roles
+
+    ensure_roles()

@@ -101,6 +101,9 @@ class Phase(models.Model):
     class Meta:
         ordering = ["started", "id"]
 
+    def __str__(self) -> str:
+        return f"{self.resource_name} {self.direction} on {self.node_name}"
+
 
 class ProbeTime(models.Model):
     """A sample of a resource's probe times over one reporting interval, in milliseconds."""
@@ -116,3 +119,6 @@ class ProbeTime(models.Model):
     class Meta:
         ordering = ["-at"]
         indexes = [models.Index(fields=["resource", "-at"])]
+
+    def __str__(self) -> str:
+        return f"{self.entry_point} of {self.resource} at {self.at}: {self.mean_ms:.1f} ms"

@@ -33,7 +33,11 @@ def bounded(
     default: int, low: int, high: int = 0xFFFFFFFF, also: Callable[[int], None] | None = None, **extra: Any
 ) -> Any:
     """An integer field that refuses values outside `low` to `high`, and what `also` refuses."""
-    limits = [MinValueValidator(low), MaxValueValidator(high), *([also] if also else [])]
+    limits: list[Callable[[int], None]] = [
+        MinValueValidator(low),
+        MaxValueValidator(high),
+        *([also] if also else []),
+    ]
     return models.BigIntegerField(default=default, validators=limits, **extra)
 
 
@@ -71,7 +75,7 @@ class Cluster(models.Model):
         """A lease shorter than two heartbeats would run out between them."""
         if self.lease_ms < 2 * self.heartbeat_interval_ms:
             raise ValidationError(
-                {"lease_ms": f"At least two heartbeat intervals ({2 * self.heartbeat_interval_ms} ms) are needed."}
+                {"lease_ms": f"At least two heartbeat intervals: {2 * self.heartbeat_interval_ms} ms."}
             )
 
 
@@ -101,7 +105,12 @@ class Node(models.Model):
         max_length=12,
         default="none",
         editable=False,
-        choices=[("none", "Not initiated"), ("running", "In progress"), ("done", "Completed"), ("failed", "Failed")],
+        choices=[
+            ("none", "Not initiated"),
+            ("running", "In progress"),
+            ("done", "Completed"),
+            ("failed", "Failed"),
+        ],
     )
     changed = models.BigIntegerField(default=0, editable=False)
     """Number of the newest event that changed this row."""
@@ -120,7 +129,9 @@ class Group(models.Model):
     description = models.TextField(blank=True)
     failover_threshold = bounded(NEVER, 0, help_text="failovers within the period; 4294967295 = nodes - 1")
     failover_period_hours = bounded(6, 0, 1193, help_text="hours")
-    auto_failback = models.BooleanField(default=False, help_text="return to the preferred owner when it is back")
+    auto_failback = models.BooleanField(
+        default=False, help_text="return to the preferred owner when it is back"
+    )
     failback_window_start = bounded(-1, -1, 23, help_text="hour 0 to 23, cluster local time; -1 = no window")
     failback_window_end = bounded(-1, -1, 23, help_text="hour 0 to 23, cluster local time; -1 = no window")
     anti_affinity = models.CharField(max_length=200, blank=True, help_text="class names, separated by commas")
@@ -159,8 +170,12 @@ class Group(models.Model):
     transit_stage = models.CharField(
         max_length=10, blank=True, editable=False, choices=[(s.value, s.name.title()) for s in Stage]
     )
-    transit_source = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
-    transit_target = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
+    transit_source = models.ForeignKey(
+        Node, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    transit_target = models.ForeignKey(
+        Node, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
     transit_cause = models.TextField(blank=True, editable=False)
     transit_rule = models.TextField(blank=True, editable=False)
     transit_started = models.FloatField(null=True, editable=False)
@@ -181,7 +196,9 @@ class Group(models.Model):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(
-                Lower("name"), name="group_name_unique", violation_error_message="A group has this name already."
+                Lower("name"),
+                name="group_name_unique",
+                violation_error_message="A group has this name already.",
             )
         ]
 
@@ -193,7 +210,9 @@ class Group(models.Model):
         start, end = self.failback_window_start, self.failback_window_end
         if (start == -1) != (end == -1):
             missing = "failback_window_start" if start == -1 else "failback_window_end"
-            raise ValidationError({missing: "A failback window needs both hours; -1 in both means no window."})
+            raise ValidationError(
+                {missing: "A failback window needs both hours; -1 in both means no window."}
+            )
 
 
 class ResourceType(models.Model):
@@ -227,7 +246,10 @@ class Resource(models.Model):
     """Private properties, as the DLL's `clean` returned them."""
     looks_alive_ms = bounded(USE_TYPE, 10, help_text="LooksAlivePollInterval, ms; 4294967295 = the type's")
     is_alive_ms = bounded(
-        USE_TYPE, 1, also=not_2_to_9, help_text="IsAlivePollInterval, ms, 10 or more; 1 or 4294967295 = the type's"
+        USE_TYPE,
+        1,
+        also=not_2_to_9,
+        help_text="IsAlivePollInterval, ms, 10 or more; 1 or 4294967295 = the type's",
     )
     restart_action = models.SmallIntegerField(
         default=RestartAction.RESTART_NOTIFY,
@@ -240,8 +262,12 @@ class Resource(models.Model):
     restart_threshold = bounded(3, 0, help_text="restarts within the period")
     restart_period_ms = bounded(900_000, 0, help_text="RestartPeriod, ms")
     restart_delay_ms = bounded(500, 0, help_text="RestartDelay, ms")
-    retry_period_ms = bounded(3_600_000, 0, help_text="RetryPeriodOnFailure, ms, at least RestartPeriod; 4294967295 = never")
-    pending_timeout_ms = bounded(USE_TYPE, 10, help_text="PendingTimeout, ms of silence; 4294967295 = the type's")
+    retry_period_ms = bounded(
+        3_600_000, 0, help_text="RetryPeriodOnFailure, ms, at least RestartPeriod; 4294967295 = never"
+    )
+    pending_timeout_ms = bounded(
+        USE_TYPE, 10, help_text="PendingTimeout, ms of silence; 4294967295 = the type's"
+    )
     deadlock_timeout_ms = bounded(USE_TYPE, 1000, help_text="DeadlockTimeout, ms; 4294967295 = the type's")
     separate_monitor = models.BooleanField(default=False, help_text="SeparateMonitor: a process of its own")
     possible_owners = models.ManyToManyField(
@@ -265,6 +291,8 @@ class Resource(models.Model):
     failure = models.TextField(blank=True, editable=False)
     """Cause of a failure on which nothing was decided yet."""
     last_failure = models.TextField(blank=True, editable=False)
+    failed_attempt = models.BigIntegerField(default=0, editable=False)
+    """The attempt that failed last: a failure that is reported twice counts once."""
     failures = models.JSONField(default=list, editable=False)
     restart_at = models.FloatField(null=True, editable=False)
     retry_at = models.FloatField(null=True, editable=False)
@@ -291,9 +319,8 @@ class Resource(models.Model):
     def clean(self) -> None:
         """A resource that used up its restarts rests at least until the count starts anew."""
         if self.retry_period_ms < self.restart_period_ms:
-            raise ValidationError(
-                {"retry_period_ms": f"Not shorter than RestartPeriod ({self.restart_period_ms} ms); 4294967295 = never."}
-            )
+            least = f"At least RestartPeriod, {self.restart_period_ms} ms; 4294967295 = never."
+            raise ValidationError({"retry_period_ms": least})
 
 
 class Dependency(models.Model):
@@ -322,6 +349,9 @@ class Dependency(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.resource} needs {self.provider}"
+
 
 class PreferredOwner(models.Model):
     """A place in a group's ordered list of preferred owners."""
@@ -336,6 +366,9 @@ class PreferredOwner(models.Model):
             models.UniqueConstraint(fields=["group", "node"], name="preferred_owner_unique"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.group} prefers {self.node} as number {self.position + 1}"
+
 
 class PossibleOwner(models.Model):
     """A node that may run a resource; a resource without rows may run on all."""
@@ -347,3 +380,6 @@ class PossibleOwner(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["resource", "node"], name="possible_owner_unique"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} may run on {self.node}"

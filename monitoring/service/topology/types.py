@@ -1,0 +1,61 @@
+"""Resource types: taken over from the installed resource DLLs, their defaults edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitoring.models import Group, ResourceType
+from monitoring.resource_dlls import registry
+from monitoring.resource_dlls.api import ResourceDLL
+from monitoring.service.topology.edits import assign, edit, refuse
+
+SETTINGS = frozenset(
+    {"description", "looks_alive_ms", "is_alive_ms", "pending_timeout_ms", "deadlock_timeout_ms"}
+)
+
+
+def sync_types(*, by: str = "cluster service") -> list[str]:
+    """Add the types of newly installed resource DLLs; return their names.
+
+    Types that are there already keep what an administrator set; only what belongs to the
+    code (where it is, how many instances there can be) follows it.
+    """
+    added = []
+    with edit(by) as change:
+        known = {type_.name: type_ for type_ in ResourceType.objects.all()}
+        for name, dll in registry.all_types().items():
+            if name not in known:
+                type_ = ResourceType.objects.create(name=name, **_of_the_code(dll), **_defaults(dll))
+                change.record(f"added the resource type {name}", type_)
+                added.append(name)
+            elif any(getattr(known[name], field) != value for field, value in _of_the_code(dll).items()):
+                ResourceType.objects.filter(name=name).update(**_of_the_code(dll))
+    return added
+
+
+def _of_the_code(dll: type[ResourceDLL]) -> dict[str, Any]:
+    return {
+        "dll_name": f"{dll.__module__}:{dll.__qualname__}",
+        "single_per_cluster": dll.single_per_cluster,
+        "single_per_group": dll.single_per_group,
+    }
+
+
+def _defaults(dll: type[ResourceDLL]) -> dict[str, Any]:
+    return {field: getattr(dll, field) for field in SETTINGS}
+
+
+def edit_type(type_id: int, values: Mapping[str, Any], *, by: str, reason: str = "") -> ResourceType:
+    """Change the defaults of a type; resources that use them follow at once."""
+    with edit(by, reason) as change:
+        type_ = ResourceType.objects.filter(pk=type_id).first()
+        if type_ is None:
+            raise refuse("type", "This resource type does not exist any more.")
+        changes = assign(type_, values, SETTINGS)
+        if changes:
+            type_.save(update_fields=list(values))
+            change.record(f"changed the resource type {type_}: {', '.join(changes)}", type_)
+            using = Group.objects.filter(resources__type=type_).values_list("pk", flat=True)
+            change.held.dirty.update(using)
+    return type_
