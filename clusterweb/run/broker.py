@@ -9,6 +9,7 @@ import asyncio
 import shutil
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from clusterweb.run.config import StartError
 from clusterweb.run.home import Home
@@ -84,6 +85,23 @@ class Broker:
             return False
         finally:
             writer.close()
+
+
+async def check_reachable(url: str) -> None:
+    """Refuse to start with a broker of the operator's that nobody answers at (CLUSTERWEB_REDIS_URL)."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or HOST, parts.port or 6379
+    except ValueError as error:
+        raise StartError(f"CLUSTERWEB_REDIS_URL: {error}") from None
+    if parts.scheme not in ("redis", "rediss"):
+        return  # several hosts, or a socket: the processes will find out
+    try:
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        raise StartError(f"CLUSTERWEB_REDIS_URL: nothing answers on port {port} of {host}") from None
+    writer.close()
 
 
 def _port_of_last_time(home: Home) -> int:

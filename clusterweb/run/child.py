@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from clusterweb.run.config import BASE_DIR
+from clusterweb.run.config import BASE_DIR, StartError
 from clusterweb.run.home import Home
 
 LOG_LIMIT = 5_000_000
@@ -62,7 +62,10 @@ class Child:
         return self._process.pid if alive and self._process else None
 
     async def start(self) -> None:
-        await self._spawn()
+        try:
+            await self._spawn()
+        except OSError as error:
+            raise StartError(f"{self.name}: cannot run {self._argv[0]}: {error.strerror}") from None
         self._watch = asyncio.create_task(self._keep_alive(), name=self.name)
 
     async def _spawn(self) -> None:

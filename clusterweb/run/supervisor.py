@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from clusterweb.run import leftovers, processes
-from clusterweb.run.broker import Broker
+from clusterweb.run.broker import Broker, check_reachable
 from clusterweb.run.child import Child
 from clusterweb.run.config import BASE_DIR, Config, StartError
 from clusterweb.run.home import Home
@@ -85,6 +85,7 @@ class Supervisor:
             await self._start(processes.BROKER, broker.argv, env)
             ready: Awaitable[None] = self._ready(processes.BROKER, broker.answers)
         else:
+            await check_reachable(redis_url)
             self.home.write(self.home.broker_url, redis_url)
             ready = asyncio.sleep(0)
         progress, _ = await asyncio.gather(self._prepare(env), ready)

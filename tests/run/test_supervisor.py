@@ -18,6 +18,7 @@ from clusterweb.run.broker import HOST, Broker
 from clusterweb.run.child import Child
 from clusterweb.run.config import BASE_DIR, Config, StartError
 from clusterweb.run.home import Home
+from tests.cluster.installation import free_port
 
 PATIENCE = 10.0
 
@@ -119,6 +120,20 @@ def test_the_broker_takes_commands_from_those_who_know_its_password(home: Home):
         assert Broker(home).url == broker.url, "a restart finds it at the same place"
 
     asyncio.run(scenario())
+
+
+def test_a_broker_that_does_not_answer_is_named(tmp_path: Path):
+    env = {
+        **os.environ,
+        "CLUSTERWEB_HOME": str(tmp_path / "home"),
+        "CLUSTERWEB_PORT": str(free_port()),
+        "CLUSTERWEB_REDIS_URL": f"redis://:word@127.0.0.1:{free_port()}/0",
+    }
+    started = subprocess.run(
+        [sys.executable, "-m", "clusterweb.run"], cwd=BASE_DIR, env=env, capture_output=True, text=True
+    )
+    assert started.returncode == 2
+    assert started.stderr.startswith("clusterweb: CLUSTERWEB_REDIS_URL: nothing answers on port ")
 
 
 def test_a_child_that_dies_is_started_again_and_said_so(home: Home):
