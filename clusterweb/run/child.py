@@ -19,7 +19,7 @@ LOG_LIMIT = 5_000_000
 """Bytes of a log before it becomes NAME.log.1; one older file is kept."""
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 30.0
-STEADY = 30.0
+STEADY = 10.0
 """Seconds that a process has to live before its next restart waits FIRST_DELAY again."""
 
 _PR_SET_PDEATHSIG = 1

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
+import dj_database_url
 from django.db import connections
 
 from clusterweb.run.config import BASE_DIR
@@ -35,10 +36,14 @@ class LiveCluster(Installation):
         # The browser's driver keeps an event loop in the test's thread, where Django would
         # else refuse to read; nothing is shared with it.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+        url = self.settings.get("DATABASE_URL", f"sqlite:///{self.home / 'clusterweb.sqlite3'}")
+        if LIVE in connections.databases:
+            connections[LIVE].close()
+            del connections[LIVE]
         connections.databases[LIVE] = {
             **connections.databases["default"],
-            "NAME": str(self.home / "clusterweb.sqlite3"),
-            "CONN_MAX_AGE": None,
+            **dj_database_url.parse(url),
+            "OPTIONS": {},
         }
 
     # Look

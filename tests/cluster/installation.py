@@ -13,9 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from clusterweb.run import leftovers
@@ -46,9 +47,13 @@ def free_port() -> int:
 class Installation:
     """A home and a port, and the processes that serve them."""
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
+    def __init__(
+        self, home: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home
-        self.port = port or free_port()
+        self.settings = dict(settings)
+        """Further environment variables that its operator has set."""
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.output: list[str] = []
         self.user = self.password = ""
@@ -61,7 +66,8 @@ class Installation:
     def env(self) -> dict[str, str]:
         hidden = ("DJANGO_SETTINGS_MODULE", "CLUSTERWEB_REDIS_URL", "DATABASE_URL")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        return {**kept, "CLUSTERWEB_HOME": str(self.home), "CLUSTERWEB_PORT": str(self.port)}
+        own = {"CLUSTERWEB_HOME": str(self.home), "CLUSTERWEB_PORT": str(self.port)}
+        return {**kept, **own, **self.settings}
 
     def start(self) -> float:
         """Start it and wait until all groups have come up. Returns the seconds that took."""

@@ -1,0 +1,92 @@
+"""Each process of the product may die alone while groups run.
+
+No group goes down because of it unless its own node's agent died, and nothing that was
+acknowledged is lost.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.cluster.harness import LiveCluster
+from tests.cluster.installation import wait_until
+
+pytestmark = pytest.mark.cluster
+
+GROUPS = ("EVS1", "EVS2")
+
+
+class Untouched:
+    """What runs for the groups; `check` says that the very same processes still do."""
+
+    def __init__(self, cluster: LiveCluster, *groups: str) -> None:
+        self._cluster = cluster
+        self._last = cluster.last_event()
+        self._before = {group: self._running(group) for group in groups}
+
+    def _running(self, group: str) -> tuple[str, frozenset[int]]:
+        node = self._cluster.owner(group)
+        pids = frozenset(self._cluster.group_processes(group, node))
+        assert pids, f"nothing runs for {group} on {node}"
+        return node, pids
+
+    def check(self) -> None:
+        for group, before in self._before.items():
+            assert self._running(group) == before, self._cluster.story(self._last)
+            assert self._cluster.is_online(group), self._cluster.story(self._last)
+
+
+def prove_that_it_works(cluster: LiveCluster) -> None:
+    """An operator's intent is carried out, there and back."""
+    cluster.cli("move", "EVS1", "NODE2")
+    assert cluster.owner("EVS1") == "NODE2"
+    cluster.cli("move", "EVS1", "NODE1")
+    assert cluster.is_online("EVS1", "NODE1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("part", ["web", "service", "broker"])
+def test_groups_stay_up_while_a_part_is_restarted(cluster: LiveCluster, part: str, number: signal.Signals):
+    untouched = Untouched(cluster, *GROUPS)
+    cluster.wait_restarted(part, cluster.kill(part, number))
+    wait_until(cluster.all_nodes_up, 20, "all nodes Up")
+    prove_that_it_works_after = Untouched(cluster, "EVS2")
+    untouched.check()
+    prove_that_it_works(cluster)
+    prove_that_it_works_after.check()
+
+
+def test_groups_stay_up_while_everything_but_the_agents_is_restarted(cluster: LiveCluster):
+    untouched = Untouched(cluster, *GROUPS)
+    old = {part: cluster.kill(part) for part in ("broker", "service", "web")}
+    for part, pid in old.items():
+        cluster.wait_restarted(part, pid)
+    wait_until(cluster.all_nodes_up, 20, "all nodes Up")
+    untouched.check()
+    prove_that_it_works(cluster)
+
+
+def test_an_acknowledged_intent_survives_the_death_of_the_cluster_service(cluster: LiveCluster):
+    with cluster.stopped("service") as pid:
+        cluster.cli("move", "EVS1", "NODE2", "--no-wait")  # accepted, and nobody there to carry it out
+        cluster.kill("service")
+    cluster.wait_restarted("service", pid)
+    cluster.wait_online("EVS1", "NODE2")
+
+
+def test_an_acknowledged_intent_survives_the_loss_of_the_brokers_memory(cluster: LiveCluster):
+    with cluster.stopped("service"):
+        cluster.cli("move", "EVS1", "NODE2", "--no-wait")
+        cluster.wait_restarted("broker", cluster.kill("broker"))  # the message that tells of it is gone
+    cluster.wait_online("EVS1", "NODE2")
+
+
+def test_the_groups_of_other_nodes_do_not_notice_the_death_of_an_agent(cluster: LiveCluster):
+    untouched = Untouched(cluster, "EVS2")
+    old = cluster.kill("agent-NODE1")
+    cluster.wait_online("EVS1", "NODE2")
+    cluster.wait_restarted("agent-NODE1", old)
+    wait_until(cluster.all_nodes_up, 20, "all nodes Up")
+    untouched.check()
