@@ -47,9 +47,7 @@ def free_port() -> int:
 class Installation:
     """A home and a port, and the processes that serve them."""
 
-    def __init__(
-        self, home: Path, port: int | None = None, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self.home = home
         self.settings = dict(settings)
         """Further environment variables that its operator has set."""
