@@ -178,6 +178,7 @@ _CLEANERS = {
     "netbios": _clean_netbios,
     "path": _clean_path,
 }
+PROPERTY_KINDS = frozenset(_CLEANERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +296,9 @@ class ResourceDLL:
     deadlock_timeout_ms: ClassVar[int] = 300000
     polls_looks_alive: ClassVar[bool] = True
     """False: failures arrive by an event (a watched process), LooksAlive is never called."""
+    warm_modules: ClassVar[tuple[str, ...]] = ()
+    """Modules of the services that it starts by `spawn_service`, loaded once a node before they
+    are needed. Loading one must start no thread and open no file (no twisted reactor)."""
 
     def __init__(self, context: Context, properties: Mapping[str, Any]) -> None:
         self.context = context
