@@ -32,7 +32,7 @@ class Figure:
 
     def row(self) -> tuple[str, str, str, str, str]:
         budget = "" if self.budget is None else f"{self.budget:.3g} {self.unit}"
-        return self.what, f"{self.value:.3g} {self.unit}", budget, self.verdict, self.yardstick
+        return self.what, f"{self.value:.4g} {self.unit}", budget, self.verdict, self.yardstick
 
 
 def spread(what: str, seconds: Sequence[float], budget: float | None, yardstick: str) -> list[Figure]:
