@@ -1,0 +1,40 @@
+"""Start the agent of one node: `python -m monitoring.node`. Settings: see `settings`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+
+from monitoring.node.settings import SettingsError, load
+from monitoring.resource_dlls.api import ResourceDLL
+
+
+def main(types: Mapping[str, type[ResourceDLL]] | None = None) -> int:
+    """Run an agent with the given resource types, all that are installed by default."""
+    try:
+        settings = load(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"clusterweb node: {error}\n")
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("celery", "kombu"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Celery's warning about root is about pickled tasks; this worker takes signed JSON only.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+
+    from monitoring.node.agent import Agent
+    from monitoring.node.home import HomeBusyError
+    from monitoring.resource_dlls import registry
+
+    try:
+        return Agent(settings, registry.all_types() if types is None else types).run()
+    except HomeBusyError as error:
+        sys.stderr.write(f"clusterweb node: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

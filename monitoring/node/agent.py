@@ -1,0 +1,197 @@
+"""The agent: puts the monitor, the member, the guard and the Celery worker together in one process.
+
+The main thread is the Celery worker. The monitor's event loop has a thread of its own, which
+starts before the worker consumes and stops after it: what is online does not depend on Celery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.worker import state as worker_state
+
+from monitoring.core.messages import Downward, LogEntry, MessageError, open_down
+from monitoring.node import marks
+from monitoring.node.celery_app import make_app
+from monitoring.node.context import Host
+from monitoring.node.couriers import BrokerPath, HttpPath
+from monitoring.node.home import Home
+from monitoring.node.keeper import GuardKeeper
+from monitoring.node.member import Member
+from monitoring.node.monitor import Monitor
+from monitoring.node.outbox import Outbox
+from monitoring.node.processes import Processes
+from monitoring.node.services import Services
+from monitoring.node.settings import Settings
+from monitoring.node.sweep import SweepNotes
+from monitoring.resource_dlls.api import ResourceDLL
+
+logger = logging.getLogger(__name__)
+
+AGENT_WAIT = 10.0
+"""Seconds that a new agent waits for an earlier one of the same home to end."""
+GUARD_WAIT = 15.0
+"""Seconds that it waits for the guard of an earlier agent."""
+
+
+class Agent:
+    """One node's agent. `run` blocks until it is told to stop."""
+
+    def __init__(self, settings: Settings, types: Mapping[str, type[ResourceDLL]]) -> None:
+        self._settings = settings
+        self._types = types
+        self._home = Home(settings.home)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="monitor", daemon=True)
+        self._app = make_app(settings.node, settings.broker_url, self.deliver)
+        self._stops = 0
+        self._has_left = False
+        self._worker: Any = None
+
+    def run(self) -> int:
+        """Take over the node, then work until SIGTERM or SIGINT; the exit code."""
+        self._home.lock(AGENT_WAIT)
+        self._home.await_old_guard(GUARD_WAIT)
+        self._end_leftovers()
+        self._app.steps["worker"].add(_monitor_step(self))
+        self._worker = self._app.Worker(
+            pool="solo",
+            queues=[f"node.{self._settings.node}"],
+            hostname=f"{self._settings.node}@clusterweb",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            loglevel=logging.INFO,
+            quiet=True,
+        )
+        self._worker.start()
+        return int(self._worker.exitcode or 0)
+
+    def _end_leftovers(self) -> None:
+        """End what an earlier life left on the node, before anybody hears of this one."""
+        home = str(self._settings.home)
+        found = len(marks.scan(home))
+        if found:
+            logger.warning("an earlier life left %d processes: they are ended", found)
+        while not marks.end_marked(home):
+            logger.error("processes of an earlier life cannot be killed; the node does not join before that")
+        self._sweeps = SweepNotes(self._settings.home)
+        for problem in self._sweeps.sweep_all(self._types):
+            logger.error(problem)
+
+    # Around the Celery worker, on its thread
+
+    def begin(self) -> None:
+        """Start the monitor; called by the worker before it consumes."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._build()
+        gc.collect()
+        gc.freeze()
+        self._thread.start()
+
+    def _build(self) -> None:
+        settings, loop = self._settings, self._loop
+        self._outbox = Outbox(self._home.next_incarnation(), lambda changes: self._monitor.compose(changes))
+        self._guard = GuardKeeper(settings.home, loop)
+        self._member = Member(
+            settings.node,
+            loop,
+            self._outbox,
+            broker=BrokerPath(self._app, settings),
+            second=HttpPath(settings) if settings.service_url else None,
+            open_envelope=self._open,
+            next_incarnation=self._home.next_incarnation,
+            on_renewed=self._guard.renew,
+        )
+        processes = Processes(settings.home, loop, lambda child: self._monitor.process_ended(child))
+        services = Services(settings.home, processes, loop, self._preload())
+        host = Host(
+            settings.node,
+            settings.home,
+            loop,
+            self._types,
+            processes,
+            services,
+            self._sweeps,
+            self._member.may_start,
+            self._log,
+        )
+        self._monitor = Monitor(host, self._outbox, self._member.pump)
+        self._member.resources = self._monitor
+        loop.call_soon(self._guard.start)
+        loop.call_soon(self._member.start)
+        if services.preloads_anything:
+            threading.Thread(target=services.start, name="warm-start", daemon=True).start()
+
+    def _preload(self) -> tuple[str, ...]:
+        if self._settings.preload is not None:
+            return self._settings.preload
+        return tuple(dict.fromkeys(m for dll in self._types.values() for m in dll.warm_modules))
+
+    def deliver(self, raw: object) -> None:
+        """Take an envelope from the queue; one that is not authentic is refused and changes nothing."""
+        try:
+            message = self._open(raw)
+        except MessageError as error:
+            logger.warning("refused a message: %s", error)
+            return
+        self._loop.call_soon_threadsafe(self._member.receive, message)
+
+    def _open(self, raw: object) -> Downward:
+        return open_down(raw, self._settings.node, self._settings.key)
+
+    def _log(self, resource: int | None, level: int, text: str, code: int) -> None:
+        self._outbox.log(LogEntry(self._outbox.incarnation, level, text[:4000], code, resource))
+        self._member.pump()
+
+    # Stopping
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        """First: take everything offline in order. Again: by force."""
+        self._stops += 1
+        seconds = self._settings.stop_seconds if self._stops == 1 else 0.0
+        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._leave(seconds)))
+
+    async def _leave(self, seconds: float) -> None:
+        logger.info("stopping: all resources go offline")
+        try:
+            await self._member.leave(seconds)
+        finally:
+            self._has_left = True
+            worker_state.should_stop = 0
+            self._worker.hub.call_soon(lambda: None)  # wakes the worker's loop to see it
+
+    def end(self) -> None:
+        """The worker has stopped consuming: make sure that the node has left, and go.
+
+        Without Celery's farewell, which waits for the broker to end a poll.
+        """
+        if not self._has_left:
+            asyncio.run_coroutine_threadsafe(self._leave(self._settings.stop_seconds), self._loop).result()
+        logging.shutdown()
+        os._exit(0)
+
+
+def _monitor_step(agent: Agent) -> type[bootsteps.StartStopStep]:
+    """A step of the worker's blueprint: started before its consumer, stopped after it."""
+
+    class MonitorStep(bootsteps.StartStopStep):
+        requires = {"celery.worker.components:Pool"}
+
+        def start(self, worker: Celery) -> None:
+            agent.begin()
+
+        def stop(self, worker: Celery) -> None:
+            agent.end()
+
+    return MonitorStep

@@ -1,0 +1,69 @@
+"""The agent's side of the guard: starts it, sends it each new end of the lease, replaces it if it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from monitoring.node.processes import inherited, open_log
+
+logger = logging.getLogger(__name__)
+
+RESTART_AFTER = 1.0
+"""Seconds between two starts of a guard that keeps dying."""
+
+
+class GuardKeeper:
+    """Keeps one guard running. All methods are called on the loop."""
+
+    def __init__(self, home: Path, loop: asyncio.AbstractEventLoop) -> None:
+        self._home = home
+        self._loop = loop
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pidfd = -1
+        self._ends_ns = 0
+
+    def start(self) -> None:
+        with open_log(self._home / "guard.log") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-m", "monitoring.node.guard", str(self._home), str(os.getpid())],
+                env={**inherited(), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._loop.add_reader(self._pidfd, self._died)
+        self._tell()
+
+    def renew(self, ends: float) -> None:
+        """The lease now ends at `ends`, seconds of the boot clock."""
+        self._ends_ns = int(ends * 1e9)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._process is None or self._process.stdin is None or not self._ends_ns:
+            return
+        try:
+            os.write(self._process.stdin.fileno(), self._ends_ns.to_bytes(8, sys.byteorder))
+        except BlockingIOError:
+            logger.error("the guard does not read: it is replaced")
+            self._process.kill()
+        except BrokenPipeError:
+            pass  # it has died, and will be replaced
+
+    def _died(self) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        logger.error("the guard ended with %s: a new one is started", self._process.wait())
+        self._process.stdin.close()
+        self._process = None
+        self._loop.call_later(RESTART_AFTER, self.start)

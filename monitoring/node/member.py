@@ -1,0 +1,250 @@
+"""The node as a member of the cluster: its lives, heartbeats, lease, and what it is told.
+
+A life begins with nothing running and its first heartbeat; it may run resources from the
+first answer on, for as long as its lease is renewed. A node that lost its lease ends
+everything by force and begins the next life. Heartbeats come from the monitor's own loop: an
+agent that is stuck does not renew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from monitoring.core.messages import (
+    Assignment,
+    Downward,
+    FailResource,
+    Heartbeat,
+    HeartbeatAck,
+    LogEntry,
+    MessageError,
+    Release,
+)
+from monitoring.node import clock
+from monitoring.node.couriers import Courier, Path
+from monitoring.node.lease import Lease
+from monitoring.node.outbox import Batch, Outbox
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 0.1
+"""Seconds after which a path that failed is tried again, where no heartbeat does so earlier."""
+LAST_WORDS = 1.0
+"""Seconds that the last heartbeat of an agent that stops has to leave."""
+LEASE_LOST = 1592
+"""Event id: lost and regained contact."""
+
+
+class Resources(Protocol):
+    """The resource monitor, as the member sees it."""
+
+    def assign(self, assignment: Assignment) -> None: ...
+    def release(self, release: Release) -> None: ...
+    def fail(self, order: FailResource) -> None: ...
+    async def end_all(self, cause: str) -> int: ...
+    async def stop(self, seconds: float) -> None: ...
+
+
+class Member:
+    """Heartbeats out, orders in. All methods are called on the loop."""
+
+    def __init__(
+        self,
+        node: str,
+        loop: asyncio.AbstractEventLoop,
+        outbox: Outbox,
+        *,
+        broker: Path,
+        second: Path | None,
+        open_envelope: Callable[[object], Downward],
+        next_incarnation: Callable[[], int],
+        on_renewed: Callable[[float], None],
+        version: str = "",
+    ) -> None:
+        self._node = node
+        self._loop = loop
+        self._outbox = outbox
+        self._open = open_envelope
+        self._next_incarnation = next_incarnation
+        self._on_renewed = on_renewed
+        self._version = version
+        self._broker = Courier("broker", broker, loop, self._broker_done)
+        self._second = Courier("second", second, loop, self._second_done) if second is not None else None
+        self._second_is_new = True
+        """Nothing was told over the second path since it was last needed."""
+        self._lease = Lease()
+        self._number = 0
+        self._latest: Heartbeat | None = None
+        self._parked: dict[int, Assignment] = {}
+        """Assignments that overtook the answer to this life's first heartbeat."""
+        self._ending = False
+        self._beat_timer: asyncio.TimerHandle | None = None
+        self._lease_timer: asyncio.TimerHandle | None = None
+        self.resources: Resources
+
+    def start(self) -> None:
+        """Begin the first life; nothing runs on the node."""
+        self._beat()
+
+    def may_start(self) -> bool:
+        """Whether the node holds its lease at this moment. May be called from any thread."""
+        return not self._ending and self._lease.held(clock.now())
+
+    # Out
+
+    def _beat(self) -> None:
+        if self._check_lease():
+            return
+        self._beat_timer = self._loop.call_later(self._lease.interval, self._beat)
+        self._number += 1
+        self._lease.sent(self._number, clock.now())
+        self._latest = Heartbeat(self._outbox.incarnation, self._number, self._outbox.reports, self._version)
+        self._outbox.beat(self._latest)
+        self.pump()
+
+    @property
+    def _is_joined(self) -> bool:
+        return self._lease.ends is not None
+
+    def pump(self) -> None:
+        """Send what there is to send, over each path that is free and needed."""
+        if self._ending:
+            return
+        if self._second is not None and self._lease.silent(clock.now()):
+            self._pump_second()
+        if not self._broker.busy and not self._outbox.is_empty:
+            batch = self._outbox.compose() if self._is_joined else self._outbox.compose_heartbeat()
+            if batch.messages:
+                self._broker.send(batch)
+
+    def _pump_second(self) -> None:
+        assert self._second is not None and self._latest is not None
+        if self._second.busy:
+            return
+        if self._second_is_new and self._is_joined:
+            self._outbox.ask_full()  # the first path may have lost what it took
+        self._second_is_new = False
+        batch = self._outbox.compose() if self._is_joined else self._outbox.compose_heartbeat()
+        if not any(isinstance(message, Heartbeat) for message in batch.messages):
+            batch.messages.append(self._latest)
+        self._second.send(batch)
+
+    def _broker_done(self, batch: Batch, answers: list[object] | None) -> None:
+        if answers is None:
+            self._outbox.not_sent(batch)
+            self._loop.call_later(RETRY_AFTER, self.pump)
+        else:
+            self.pump()
+
+    def _second_done(self, batch: Batch, answers: list[object] | None) -> None:
+        if answers is None:
+            self._outbox.not_sent(batch)
+            return
+        for envelope in answers:
+            try:
+                self.receive(self._open(envelope))
+            except MessageError as error:
+                logger.warning("refused an answer of the dashboard: %s", error)
+
+    # In
+
+    def receive(self, message: Downward) -> None:
+        """Take a message of the cluster service; one for another life changes nothing."""
+        if message.incarnation != self._outbox.incarnation or self._ending or self._check_lease():
+            logger.info("refused a %s for another life of this node", type(message).__name__)
+        elif isinstance(message, HeartbeatAck):
+            self._answered(message)
+        elif isinstance(message, Release):
+            self.resources.release(message)
+        elif isinstance(message, FailResource):
+            self.resources.fail(message)
+        elif self._is_joined:
+            self.resources.assign(message)
+        else:
+            self._park(message)
+
+    def _park(self, assignment: Assignment) -> None:
+        other = self._parked.get(assignment.group)
+        if other is None or (other.epoch, other.serial) < (assignment.epoch, assignment.serial):
+            self._parked[assignment.group] = assignment
+
+    def _answered(self, ack: HeartbeatAck) -> None:
+        if not self._lease.answered(ack.number, ack.interval_ms / 1000, ack.lease_ms / 1000):
+            return
+        ends = self._lease.ends
+        assert ends is not None
+        if self._check_lease():
+            return  # the answer came so late that it renews nothing
+        self._on_renewed(ends)
+        self._watch_lease(ends)
+        if not self._lease.silent(clock.now()):
+            self._second_is_new = True
+        if ack.resend:
+            self._outbox.ask_full()
+        parked, self._parked = self._parked, {}
+        for assignment in parked.values():
+            self.resources.assign(assignment)
+        self.pump()
+
+    # The lease
+
+    def _watch_lease(self, ends: float) -> None:
+        """One timer, set again when it finds the lease renewed: renewals cost nothing."""
+        if self._lease_timer is None:
+            self._lease_timer = self._loop.call_later(max(0.0, ends - clock.now()), self._lease_due)
+
+    def _lease_due(self) -> None:
+        self._lease_timer = None
+        if not self._check_lease() and self._lease.ends is not None:
+            self._watch_lease(self._lease.ends)
+
+    def _check_lease(self) -> bool:
+        """True where the life is over; its end begins here where the lease has just run out."""
+        if not self._ending and self._lease.over(clock.now()):
+            self._ending = True
+            logger.error("the lease is over: all resources are ended")
+            self._end = self._loop.create_task(self._end_life())
+        return self._ending
+
+    async def _end_life(self) -> None:
+        """The lease is over: end everything, then begin the next life."""
+        began = clock.now()
+        ended = await self.resources.end_all("the node has lost its lease")
+        lost = self._lease.ends
+        assert lost is not None
+        self._lease = Lease(self._lease.interval, self._lease.length)
+        self._parked.clear()
+        self._second_is_new = True
+        self._outbox.begin_life(self._next_incarnation())
+        self._number = 0
+        text = (
+            f"{self._node} had no contact for the length of its lease and ended all its resources"
+            f" ({ended} were up), {began - lost:.1f} s after the lease, within {clock.now() - began:.1f} s"
+        )
+        self._outbox.log(LogEntry(self._outbox.incarnation, 2, text, LEASE_LOST))
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+        self._ending = False
+        self._beat()
+
+    async def leave(self, seconds: float) -> None:
+        """The agent stops: everything offline in order, then a last heartbeat that says so."""
+        await self.resources.stop(seconds)
+        if self._ending or not self._is_joined:
+            return
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+        self._number += 1
+        self._latest = Heartbeat(
+            self._outbox.incarnation, self._number, self._outbox.reports, self._version, leaving=True
+        )
+        self._outbox.beat(self._latest)
+        self.pump()
+        for _ in range(int(LAST_WORDS / 0.01)):
+            if self._outbox.is_empty and not self._broker.busy:
+                break
+            await asyncio.sleep(0.01)
+        logger.info("the node has left the cluster")

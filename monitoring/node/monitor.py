@@ -1,0 +1,279 @@
+"""The resource monitor: makes true, for each group, what the newest assignment says.
+
+It looks at the whole of a group after every change (`plan`) and starts what can start, so it
+does not matter which message or event came first. It decides nothing about failures: a Failed
+resource stays so until the cluster service asks for another attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from monitoring.core.messages import Assignment, FailResource, GroupReport, ProbeSample, Release, ResourceSpec
+from monitoring.node.context import Host
+from monitoring.node.outbox import Outbox
+from monitoring.node.plan import plan
+from monitoring.node.processes import Child
+from monitoring.node.resource import ManagedResource
+from monitoring.resource_dlls.api import Provider
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_EVERY = 30.0
+SOON = 0.25
+"""Seconds that a changed probe result waits for company on its way."""
+OPERATIONS_REMEMBERED = 1000
+
+
+@dataclass(slots=True)
+class HeldGroup:
+    """A group that the node holds, under the assignment last applied."""
+
+    id: int
+    name: str
+    epoch: int
+    serial: int
+    released: bool = False
+    resources: dict[int, ManagedResource] = field(default_factory=dict)
+    leaving: set[int] = field(default_factory=set)
+    """Resources that the newest assignment does not know any more."""
+
+    @property
+    def is_down(self) -> bool:
+        return all(r.is_down for r in self.resources.values())
+
+
+class Monitor:
+    """All groups on the node. All methods are called on the loop."""
+
+    def __init__(self, host: Host, outbox: Outbox, pump: Callable[[], None]) -> None:
+        self._host = host
+        self._loop = host.loop
+        self._outbox = outbox
+        self._pump = pump
+        self._groups: dict[int, HeldGroup] = {}
+        self._owners: dict[int, HeldGroup] = {}
+        """The group of each resource."""
+        self._epochs: dict[int, int] = {}
+        """The highest epoch seen of each group, held or not."""
+        self._sequence = itertools.count(outbox.incarnation)
+        # Numbers of one life are above those of all before: the same resource may stay here.
+        self._unsettled: set[int] = set()
+        self._settling = False
+        self._stopping = False
+        self._operations: deque[int] = deque(maxlen=OPERATIONS_REMEMBERED)
+        self._all_down = asyncio.Event()
+        self._all_down.set()
+        self._loop.call_later(SAMPLE_EVERY, self._sample)
+
+    # What the cluster service says
+
+    def assign(self, assignment: Assignment) -> None:
+        """Take an assignment over, or say why not; then report the whole group."""
+        held = self._groups.get(assignment.group)
+        if refusal := self._refusal(assignment):
+            epoch = held.epoch if held is not None else self._epochs.get(assignment.group, 0)
+            self._outbox.refuse(
+                GroupReport(assignment.group, epoch, held.serial if held is not None else 0, (), refusal)
+            )
+        elif self._stopping:
+            return  # what it says is for the node's next life
+        else:
+            is_new = held is None or (assignment.epoch, assignment.serial) > (held.epoch, held.serial)
+            if is_new:
+                self._apply(assignment, held)
+            self._outbox.changed(assignment.group)
+        self._pump()
+
+    def _refusal(self, assignment: Assignment) -> str:
+        seen = self._epochs.get(assignment.group, 0)
+        if assignment.epoch < seen:
+            return f"epoch {assignment.epoch} is older than {seen}, which this node has seen"
+        unknown = sorted({s.type for s in assignment.resources} - set(self._host.types))
+        if unknown:
+            return f"{self._host.node} has no resource DLL for {', '.join(unknown)}"
+        return ""
+
+    def _apply(self, assignment: Assignment, held: HeldGroup | None) -> None:
+        if held is None:
+            held = HeldGroup(assignment.group, assignment.group_name, 0, 0)
+            self._groups[held.id] = held
+        held.name, held.epoch, held.serial = assignment.group_name, assignment.epoch, assignment.serial
+        held.released = False
+        self._epochs[held.id] = assignment.epoch
+        providers = _providers(assignment.resources)
+        for spec in assignment.resources:
+            if spec.id not in held.resources:
+                self._adopt(held, spec)
+            held.resources[spec.id].configure(spec, (held.id, held.name, held.epoch), providers[spec.id])
+        held.leaving = set(held.resources) - {s.id for s in assignment.resources}
+        for resource in held.leaving:
+            held.resources[resource].wanted = False
+        self._converge(held)
+
+    def _adopt(self, held: HeldGroup, spec: ResourceSpec) -> None:
+        self._owners[spec.id] = held
+        held.resources[spec.id] = ManagedResource(
+            self._host, spec, lambda: next(self._sequence), self._changed, self.sample_soon
+        )
+
+    def release(self, release: Release) -> None:
+        """The group is another node's: what still runs of it here is ended by force, and forgotten."""
+        self._epochs[release.group] = max(release.epoch, self._epochs.get(release.group, 0))
+        held = self._groups.get(release.group)
+        if held is not None and held.epoch < release.epoch:
+            held.released = True
+            self._end(held, "the group belongs to another node")
+            self._unsettle(held.id)
+
+    def fail(self, order: FailResource) -> None:
+        """Let a resource fail, for an operator's test of its failure policy; once an operation."""
+        held = self._groups.get(order.group)
+        if held is None or held.epoch != order.epoch or order.operation in self._operations:
+            return
+        self._operations.append(order.operation)
+        if resource := held.resources.get(order.resource):
+            resource.fail(order.reason)
+
+    # What changes by itself
+
+    def process_ended(self, child: Child) -> None:
+        held = self._owners.get(child.resource)
+        if held is not None:
+            held.resources[child.resource].process_ended(child)
+
+    def _changed(self, resource: int) -> None:
+        held = self._owners.get(resource)
+        if held is not None:
+            self._outbox.changed(held.id, resource)
+            self._unsettle(held.id)
+
+    def _unsettle(self, group: int) -> None:
+        """Look at the group once everything that happens in this moment has happened."""
+        self._unsettled.add(group)
+        if not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        groups, self._unsettled = self._unsettled, set()
+        for group in groups:
+            if group in self._groups:
+                self._converge(self._groups[group])
+        self._unsettled.clear()  # what was begun just now has been looked at
+        self._settling = False
+        self._pump()
+
+    def _converge(self, held: HeldGroup) -> None:
+        """Start what can start now; forget what is gone for good."""
+        for resource in [r for r in held.leaving if held.resources[r].is_down]:
+            held.leaving.discard(resource)
+            self._forget(held, resource)
+        wishes = {r.id: r.wish() for r in held.resources.values()}
+        known = {r.id: r.known(held.epoch) for r in held.resources.values()}
+        for resource, action in plan(wishes, known).items():
+            held.resources[resource].act(action)
+        if held.released and held.is_down:
+            for resource in list(held.resources):
+                self._forget(held, resource)
+            del self._groups[held.id]
+        if all(group.is_down for group in self._groups.values()):
+            self._all_down.set()
+        else:
+            self._all_down.clear()
+
+    def _forget(self, held: HeldGroup, resource: int) -> None:
+        gone = held.resources.pop(resource)
+        self._owners.pop(resource, None)
+        self._loop.create_task(gone.close())
+
+    # The end of a life
+
+    def _end(self, held: HeldGroup, cause: str) -> None:
+        for resource in held.resources.values():
+            resource.wanted = False
+            resource.end_now(cause)
+
+    async def end_all(self, cause: str) -> int:
+        """End everything by force, wait until nothing runs, forget all groups. Returns how many were up."""
+        up = [r for held in self._groups.values() for r in held.resources.values() if not r.is_down]
+        for held in self._groups.values():
+            self._end(held, cause)
+            self._unsettle(held.id)
+        if up:
+            self._all_down.clear()
+        await self._all_down.wait()
+        for held in list(self._groups.values()):
+            held.released = True
+            self._converge(held)
+        return len(up)
+
+    async def stop(self, seconds: float) -> None:
+        """Take everything offline in order; by force what is not down after `seconds`."""
+        self._stopping = True
+        for held in self._groups.values():
+            for resource in held.resources.values():
+                resource.wanted = False
+            self._converge(held)
+        self._pump()
+        try:
+            await asyncio.wait_for(self._all_down.wait(), seconds)
+        except TimeoutError:
+            await self.end_all(f"it did not go offline within {seconds:g} s of the agent's stop")
+
+    # Reports
+
+    def compose(self, changes: set[tuple[int, int]] | None) -> list[GroupReport]:
+        """The present states of what changed, of everything for None."""
+        if changes is None:
+            changes = {(group, 0) for group in self._groups}
+        reports = []
+        for group in sorted({group for group, _ in changes}):
+            held = self._groups.get(group)
+            if held is None:
+                continue
+            parts: Iterable[int] = {resource for changed, resource in changes if changed == group}
+            if 0 in parts:
+                parts = held.resources
+            resources = (held.resources[r] for r in parts if r in held.resources)
+            reports.append(
+                GroupReport(held.id, held.epoch, held.serial, tuple(r.report() for r in resources))
+            )
+        return reports
+
+    def _sample(self) -> None:
+        """Now and then: probe times travel, logs are kept short."""
+        self._loop.call_later(SAMPLE_EVERY, self._sample)
+        for held in self._groups.values():
+            for resource in held.resources.values():
+                self._outbox.sample(resource.samples())
+                resource.trim_log()
+        self._pump()
+
+    def sample_soon(self, samples: Iterable[ProbeSample]) -> None:
+        """A probe's result has changed: it travels soon, with whatever else there is."""
+        self._outbox.sample(samples)
+        self._loop.call_later(SOON, self._pump)
+
+
+def _providers(specs: Iterable[ResourceSpec]) -> dict[int, tuple[Provider, ...]]:
+    """For each resource all that it depends on, directly or through others, nearest first."""
+    by_id = {s.id: s for s in specs}
+    found: dict[int, tuple[Provider, ...]] = {}
+    for spec in by_id.values():
+        order: dict[int, None] = {}
+        ahead = deque(p for clause in spec.requires for p in clause)
+        while ahead:
+            provider = ahead.popleft()
+            if provider in by_id and provider not in order:
+                order[provider] = None
+                ahead.extend(p for clause in by_id[provider].requires for p in clause)
+        found[spec.id] = tuple(
+            Provider(by_id[p].name, by_id[p].type, dict(by_id[p].properties)) for p in order
+        )
+    return found

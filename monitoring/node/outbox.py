@@ -1,0 +1,129 @@
+"""What the node has to tell, until it is told: states that changed, samples, log lines, heartbeats.
+
+A report is composed at the moment it can be sent, of whatever has changed by then: the first
+change leaves at once, what changes while a report is on its way travels in the next. A report
+that could not be sent leaves its resources marked as changed; it is not kept itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from monitoring.core.messages import GroupReport, Heartbeat, LogEntry, ProbeSample, Report, Upward
+
+ComposeGroups = Callable[[set[tuple[int, int]] | None], list[GroupReport]]
+LOGS_KEPT = 1000
+SAMPLES_A_REPORT = 500
+
+
+@dataclass(slots=True)
+class Batch:
+    """Messages that are sent together, and what becomes of them if they are not."""
+
+    messages: list[Upward]
+    changes: set[tuple[int, int]] = field(default_factory=set)
+    refusals: list[GroupReport] = field(default_factory=list)
+    logs: list[LogEntry] = field(default_factory=list)
+    full: bool = False
+
+
+class Outbox:
+    """All that is still to be told. `compose_groups(changes)` gives the present states of what
+    changed, all groups for None; a change is (group, resource), resource 0 for the whole group."""
+
+    def __init__(self, incarnation: int, compose_groups: ComposeGroups):
+        self._compose_groups = compose_groups
+        self._changes: set[tuple[int, int]] = set()
+        self._refusals: list[GroupReport] = []
+        self._samples: list[ProbeSample] = []
+        self._logs: deque[LogEntry] = deque(maxlen=LOGS_KEPT)
+        self._heartbeat: Heartbeat | None = None
+        self._full = False
+        self.incarnation = incarnation
+        self.reports = 0
+        """Number of the last report composed."""
+
+    def begin_life(self, incarnation: int) -> None:
+        """A new incarnation, in which nothing runs yet. Log lines go on to be told."""
+        self.incarnation = incarnation
+        self.reports = 0
+        self._changes.clear()
+        self._refusals.clear()
+        self._samples.clear()
+        self._full = False
+
+    def changed(self, group: int, resource: int = 0) -> None:
+        self._changes.add((group, resource))
+
+    def refuse(self, refusal: GroupReport) -> None:
+        self._refusals.append(refusal)
+
+    def ask_full(self) -> None:
+        self._full = True
+
+    def sample(self, samples: Iterable[ProbeSample]) -> None:
+        self._samples.extend(samples)
+
+    def log(self, entry: LogEntry) -> None:
+        self._logs.append(entry)
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """A newer heartbeat takes the place of one that was not sent yet."""
+        self._heartbeat = heartbeat
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._heartbeat or self._logs or self._has_news)
+
+    @property
+    def _has_news(self) -> bool:
+        return bool(self._full or self._changes or self._refusals or self._samples)
+
+    def compose_heartbeat(self) -> Batch:
+        """The heartbeat alone: a life that was not answered yet has nothing else to say."""
+        heartbeat, self._heartbeat = self._heartbeat, None
+        return Batch([heartbeat] if heartbeat is not None else [])
+
+    def compose(self) -> Batch:
+        """Everything that is to be told, taken out of the box; log lines before the states they explain."""
+        batch = Batch([])
+        batch.logs, self._logs = list(self._logs), deque(maxlen=LOGS_KEPT)
+        batch.messages += [_in_life(entry, self.incarnation) for entry in batch.logs]
+        while self._has_news:
+            batch.messages.append(self._compose_report(batch))
+        batch.messages += self.compose_heartbeat().messages
+        return batch
+
+    def _compose_report(self, batch: Batch) -> Report:
+        full, self._full = self._full, False
+        changes, self._changes = self._changes, set()
+        refusals, self._refusals = self._refusals, []
+        samples, self._samples = self._samples[:SAMPLES_A_REPORT], self._samples[SAMPLES_A_REPORT:]
+        batch.full |= full
+        batch.changes |= changes
+        batch.refusals += refusals
+        groups = self._compose_groups(None if full else changes) if full or changes else []
+        self.reports += 1
+        return Report(
+            incarnation=self.incarnation,
+            number=self.reports,
+            groups=(*groups, *refusals),
+            samples=tuple(samples),
+            full=full,
+        )
+
+    def not_sent(self, batch: Batch) -> None:
+        """Take back what a batch was to tell. Samples and heartbeats are not worth a second try."""
+        self._changes |= batch.changes
+        self._refusals[:0] = batch.refusals
+        self._logs.extendleft(reversed(batch.logs))
+        self._full |= batch.full
+
+
+def _in_life(entry: LogEntry, incarnation: int) -> LogEntry:
+    """The same line, said in the present life: it may have waited through the end of another."""
+    if entry.incarnation == incarnation:
+        return entry
+    return LogEntry(incarnation, entry.level, entry.text, entry.code, entry.resource)
