@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from django.db.models import Count, Q, QuerySet
 
 from monitoring.core.states import GroupState, ResourceState
-from monitoring.models import Cluster, Group, Node, Operation, Resource
+from monitoring.models import Group, Node, Operation, Resource
 from monitoring.service.queries.common import Budget, NodeRef, budget, preferred_owners, requirements
 from monitoring.service.queries.history import typical_seconds
 from monitoring.service.queries.progress import Doing, Journey, Step, doing
 from monitoring.service.queries.resources import ResourceRow, resource_rows
-from monitoring.service.queries.tree import Branch, branches, layers
+from monitoring.service.queries.tree import Branch, Requires, branches, layers
 
 NEVER = 0xFFFFFFFF
 _PENDING = (ResourceState.ONLINE_PENDING, ResourceState.OFFLINE_PENDING)
@@ -75,11 +75,14 @@ class GroupSummary:
 
 @dataclass(frozen=True, slots=True)
 class TreeLine:
-    """A resource in the indented tree: its row, and where it hangs."""
+    """A resource in the indented tree: its row, where it hangs, and what it needs in words.
+
+    `needs` has one text for each thing needed; alternatives read "A or B".
+    """
 
     row: ResourceRow
     branch: Branch
-    also: tuple[str, ...]
+    needs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,10 @@ class GroupDetail:
     columns: tuple[tuple[ResourceRow, ...], ...]
     edges: tuple[tuple[int, int, bool], ...]
     """Provider, dependent, and whether it is one of several alternatives."""
+
+    @property
+    def has_alternatives(self) -> bool:
+        return any(alternative for _, _, alternative in self.edges)
 
 
 def group_list(
@@ -154,8 +161,7 @@ def group_detail(id: int, now: float) -> GroupDetail | None:
         failovers=budget(group.failovers, limit, group.failover_period_hours * 3600, now),
         typical=typical_seconds([id]).get(id),
         lines=tuple(
-            TreeLine(rows[branch.id], branch, tuple(rows[p].name for p in branch.also if p in rows))
-            for branch in branches(graph)
+            TreeLine(rows[branch.id], branch, _in_words(graph[branch.id], rows)) for branch in branches(graph)
         ),
         columns=tuple(tuple(rows[i] for i in column) for column in layers(graph)),
         edges=tuple(
@@ -167,9 +173,8 @@ def group_detail(id: int, now: float) -> GroupDetail | None:
     )
 
 
-def storage_limit() -> int:
-    """How many storage groups one node may hold (semantics 6.5). One query."""
-    return Cluster.objects.values_list("max_storage_groups_per_node", flat=True).first() or 0
+def _in_words(requires: Requires, rows: Mapping[int, ResourceRow]) -> tuple[str, ...]:
+    return tuple(" or ".join(rows[id].name for id in clause if id in rows) for clause in requires)
 
 
 def _rows(groups: QuerySet[Group]) -> QuerySet[Group]:

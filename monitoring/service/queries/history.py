@@ -156,6 +156,18 @@ def records(
     return Page(tuple(map(record_row, found[:limit])), found[limit - 1].pk if len(found) > limit else None)
 
 
+def events_after(seq: int, limit: int = PAGE) -> tuple[EventRow, ...]:
+    """The newest events behind number `seq`, newest first. One query."""
+    return tuple(map(event_row, Event.objects.filter(seq__gt=seq).order_by("-seq")[:limit]))
+
+
+def records_after(seq: int, limit: int = PAGE) -> tuple[RecordRow, ...]:
+    """Failover records that an event behind `seq` belongs to, or that are under way. One query."""
+    touched = Event.objects.filter(seq__gt=seq, record__isnull=False).values("record_id")
+    rows = FailoverRecord.objects.filter(Q(pk__in=touched) | Q(state="running")).select_related("operation")
+    return tuple(map(record_row, rows.order_by("-id")[:limit]))
+
+
 def record_detail(id: int) -> RecordDetail | None:
     """One failover record, None where there is none of that id. Three queries."""
     record = FailoverRecord.objects.select_related("operation").filter(pk=id).first()

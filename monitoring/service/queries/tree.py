@@ -17,15 +17,14 @@ Requires = tuple[tuple[int, ...], ...]
 class Branch:
     """One line of the indented tree.
 
-    A resource hangs below the provider that comes online last; `also` are its other
-    providers. `guides` are the connector pieces left of the name, outermost first:
-    "line", "blank", then "tee" or "elbow" for the resource itself; none for a root.
+    A resource hangs below the provider that comes online last. `guides` are the connector
+    pieces left of the name, outermost first: "line", "blank", then "tee" or "elbow" for the
+    resource itself; none for a root.
     """
 
     id: int
     depth: int
     guides: tuple[str, ...]
-    also: tuple[int, ...]
 
 
 def providers(requires: Requires) -> tuple[int, ...]:
@@ -104,8 +103,7 @@ def branches(graph: Mapping[int, Requires]) -> list[Branch]:
         for child in children:
             last = child == children[-1]
             own = () if parent is None else (*prefix, "elbow" if last else "tee")
-            also = tuple(p for p in providers(graph[child]) if p != parents[child])
-            lines.append(Branch(child, len(own), own, also))
+            lines.append(Branch(child, len(own), own))
             walk(child, () if parent is None else (*prefix, "blank" if last else "line"))
 
     walk(None, ())

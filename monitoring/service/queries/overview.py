@@ -1,0 +1,283 @@
+"""The cluster at a glance: every node with the groups that it hosts, troubled groups first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from monitoring.core.states import GroupState, NodeState, ResourceState
+from monitoring.models import Cluster, Dependency, Group, Node, Resource
+from monitoring.service.queries.common import NodeRef, preferred_owners
+from monitoring.service.queries.groups import Asked
+from monitoring.service.queries.history import EventRow, Filter, events
+from monitoring.service.queries.nodes import storage_groups
+from monitoring.service.queries.progress import Doing, Journey, Step, doing
+from monitoring.service.queries.tree import Requires, ranks
+
+TICKER = 12
+NAMED = 3
+_DOWN = (NodeState.DOWN, NodeState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One resource at a glance; `wanted` is False where an operator took it offline."""
+
+    id: int
+    name: str
+    type_name: str
+    state: ResourceState
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One group at a glance; `spots` are its resources, providers before what needs them.
+
+    `node` is the column that it stands in, None among those that need attention.
+    `retry_at`: cluster time of the next try where it failed and nothing else is left.
+    """
+
+    id: int
+    name: str
+    state: GroupState
+    since: float
+    owner: NodeRef | None
+    preferred: NodeRef | None
+    node: int | None
+    spots: tuple[Spot, ...]
+    doing: Doing
+    asked: Asked | None
+    cause: str
+    given_up: bool
+    wanted: bool
+    retry_at: float | None
+
+    @property
+    def away(self) -> bool:
+        """True where it runs on another node than the first of its preferred ones."""
+        return self.preferred is not None and self.owner is not None and self.owner.id != self.preferred.id
+
+    @property
+    def stopped(self) -> int:
+        """How many of its resources an operator took offline by themselves."""
+        return sum(not spot.wanted for spot in self.spots)
+
+    @property
+    def online(self) -> int:
+        return sum(spot.state is ResourceState.ONLINE for spot in self.spots)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One node at a glance: its state and its load."""
+
+    id: int
+    name: str
+    description: str
+    state: NodeState
+    since: float
+    paused: bool
+    drain_status: str
+    hosted: int
+    storage_groups: int
+
+    @property
+    def down(self) -> bool:
+        return self.state in _DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the cluster is in one sentence; `tone` is "ok", "busy", "warn", "bad" or "off"."""
+
+    tone: str
+    sentence: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    health: Health
+    columns: tuple[Column, ...]
+    cards: tuple[Card, ...]
+    ticker: tuple[EventRow, ...]
+    total: int
+    """Groups of the whole cluster, also where `cards` are only some of them."""
+    heartbeat_ms: int
+    lease_ms: int
+    storage_limit: int
+
+
+def overview(only: Collection[int] | None = None) -> Overview:
+    """All of it, or with the cards of some groups `only`. Nine queries."""
+    cluster = Cluster.objects.first() or Cluster()
+    nodes = list(Node.objects.order_by("id"))
+    all_groups = list(
+        Group.objects.order_by("name").values_list(
+            "id", "name", "last_state", "owner_id", "persistent_online"
+        )
+    )
+    hosted: dict[int | None, int] = defaultdict(int)
+    for _, _, _, owner, _ in all_groups:
+        hosted[owner] += 1
+    stores = storage_groups([node.pk for node in nodes])
+    return Overview(
+        health=_health(nodes, [(name, GroupState(state), want) for _, name, state, _, want in all_groups]),
+        columns=tuple(_column(node, hosted[node.pk], stores.get(node.pk, 0)) for node in nodes),
+        cards=cards(only),
+        ticker=events(Filter(), limit=TICKER).rows,
+        total=len(all_groups),
+        heartbeat_ms=cluster.heartbeat_interval_ms,
+        lease_ms=cluster.lease_ms,
+        storage_limit=cluster.max_storage_groups_per_node,
+    )
+
+
+def cards(only: Collection[int] | None = None) -> tuple[Card, ...]:
+    """Cards of all groups or some, by name. Four queries."""
+    groups = Group.objects.select_related("owner", "transit_target", "operation").order_by("name")
+    resources = Resource.objects.order_by("id")
+    if only is not None:
+        groups = groups.filter(id__in=list(only))
+        resources = resources.filter(group_id__in=list(only))
+    rows: dict[int, list[tuple[Spot, float | None, float | None]]] = defaultdict(list)
+    fields = ("group_id", "id", "name", "type__name", "state", "persistent_online", "restart_at", "retry_at")
+    for group, id, name, kind, state, wanted, restart, retry in resources.values_list(*fields):
+        rows[group].append((Spot(id, name, kind, ResourceState(state), wanted), restart, retry))
+    needs = _requirements(only)
+    preferred = preferred_owners(only)
+    return tuple(
+        _card(group, rows[group.pk], needs.get(group.pk, {}), next(iter(preferred.get(group.pk, ())), None))
+        for group in groups
+    )
+
+
+def _card(
+    group: Group,
+    rows: list[tuple[Spot, float | None, float | None]],
+    needs: Mapping[int, Requires],
+    preferred: NodeRef | None,
+) -> Card:
+    rank = ranks({spot.id: needs.get(spot.id, ()) for spot, _, _ in rows})
+    rows = sorted(rows, key=lambda row: (rank[row[0].id], row[0].id))
+    state = GroupState(group.last_state)
+    owner = NodeRef.of(group.owner)
+    restarting = any(restart is not None for _, restart, _ in rows)
+    at_rest = not group.transit_kind and not restarting
+    unhosted = owner is None or (owner.state in _DOWN and group.persistent_online)
+    troubled = at_rest and (unhosted or state is GroupState.FAILED)
+    target = group.transit_target.name if group.transit_target else ""
+    return Card(
+        id=group.pk,
+        name=group.name,
+        state=state,
+        since=group.state_since,
+        owner=owner,
+        preferred=preferred,
+        node=None if troubled or owner is None else owner.id,
+        spots=tuple(spot for spot, _, _ in rows),
+        doing=doing(
+            Journey(group.transit_kind, group.transit_stage, target),
+            [Step(spot.name, spot.state, spot.wanted, restart) for spot, restart, _ in rows],
+        ),
+        asked=Asked.of(group.operation),
+        cause=group.transit_cause,
+        given_up=group.given_up,
+        wanted=group.persistent_online,
+        retry_at=min((retry for _, _, retry in rows if retry is not None), default=None),
+    )
+
+
+def _column(node: Node, hosted: int, stores: int) -> Column:
+    return Column(
+        id=node.pk,
+        name=node.name,
+        description=node.description,
+        state=NodeState(node.state),
+        since=node.state_since,
+        paused=node.paused,
+        drain_status=node.drain_status,
+        hosted=hosted,
+        storage_groups=stores,
+    )
+
+
+def _requirements(only: Collection[int] | None) -> Mapping[int, Mapping[int, Requires]]:
+    """Providers of each resource, by group; order of clauses does not matter here. One query."""
+    rows = Dependency.objects.order_by()
+    if only is not None:
+        rows = rows.filter(resource__group_id__in=list(only))
+    found: dict[int, dict[int, Requires]] = defaultdict(dict)
+    for group, resource, provider in rows.values_list("resource__group_id", "resource_id", "provider_id"):
+        found[group][resource] = (*found[group].get(resource, ()), (provider,))
+    return found
+
+
+def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, bool]]) -> Health:
+    nodes = list(nodes)
+    down = [node.name for node in nodes if node.state in _DOWN]
+    paused = [node.name for node in nodes if node.state == NodeState.PAUSED]
+    detail = ". ".join(
+        part
+        for part in (
+            f"{_names(down)} {_is(down)} down" if down else "",
+            f"{_names(paused)} {_is(paused)} paused" if paused else "",
+        )
+        if part
+    )
+    named: dict[GroupState, list[str]] = defaultdict(list)
+    for name, state, _ in groups:
+        named[state].append(name)
+    count = len(groups)
+    online = len(named[GroupState.ONLINE])
+    missing = [name for name, state, wanted in groups if wanted and state is GroupState.OFFLINE]
+    if not nodes:
+        return Health("off", "This cluster has no nodes yet")
+    if not groups:
+        return Health("warn" if down else "ok", f"{_count(nodes, 'node')}, no groups yet", detail)
+    for state, tone, words in (
+        (GroupState.FAILED, "bad", "failed"),
+        (GroupState.UNKNOWN, "bad", "cannot be seen"),
+        (GroupState.PARTIAL_ONLINE, "warn", "only partly online"),
+    ):
+        if named[state]:
+            return Health(
+                tone,
+                f"{len(named[state])} of {_count(groups, 'group')} {words}: {_names(named[state])}",
+                detail,
+            )
+    if missing and not named[GroupState.PENDING]:
+        return Health(
+            "bad", f"{len(missing)} of {_count(groups, 'group')} should be online: {_names(missing)}", detail
+        )
+    if named[GroupState.PENDING]:
+        return Health(
+            "busy",
+            f"{online} of {_count(groups, 'group')} online, {_names(named[GroupState.PENDING])} on the way",
+            detail,
+        )
+    tone = "warn" if down or paused else "ok"
+    up = len(nodes) - len(down)
+    if online == count:
+        which = f"All {count} groups" if count > 1 else "The group is"
+        return Health(tone, f"{which} online on {_count(range(up), 'node')}", detail)
+    stopped = _names(named[GroupState.OFFLINE])
+    return Health(tone, f"{online} of {_count(groups, 'group')} online, {stopped} offline on request", detail)
+
+
+def _names(names: list[str]) -> str:
+    shown = names[:NAMED]
+    more = len(names) - len(shown)
+    if more:
+        return f"{', '.join(shown)} and {more} more"
+    return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else shown[0]
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _count(things: Collection[object], word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
