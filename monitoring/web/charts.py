@@ -1,0 +1,298 @@
+"""Geometry of the drawings: the dependency graph, a failover's phases, probe times.
+
+Everything is computed here and drawn by a template as plain SVG with presentation
+attributes: no script, no style attribute. Where a drawing must fit its place, positions are
+percentages of its width, so that text keeps its size on every screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+
+from monitoring.service.queries.groups import GroupDetail
+from monitoring.service.queries.history import PhaseRow, RecordDetail
+from monitoring.service.queries.resources import ProbePoint, ResourceRow
+
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, EDGE = 212, 44, 42, 12, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A resource in the graph; pixels."""
+
+    row: ResourceRow
+    x: float
+    y: float
+
+    @property
+    def label(self) -> str:
+        return _clip(self.row.name, 23)
+
+    @property
+    def kind(self) -> str:
+        return _clip(self.row.type_name, 30)
+
+    @property
+    def inner(self) -> dict[str, float]:
+        """Places of what stands in the box."""
+        return {
+            "edge_y": self.y + 7,
+            "edge_height": BOX_HEIGHT - 14,
+            "icon_x": self.x + 12,
+            "icon_y": self.y + BOX_HEIGHT / 2 - 8,
+            "text_x": self.x + 36,
+            "name_y": self.y + 19,
+            "kind_y": self.y + 34,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A line from a provider to what needs it. `open`: nothing flows yet, one end is not online."""
+
+    path: str
+    alternative: bool
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+    links: tuple[Link, ...]
+    box_width: int = BOX_WIDTH
+    box_height: int = BOX_HEIGHT
+
+
+def graph(detail: GroupDetail) -> Graph:
+    """The resources of a group in columns, in the order in which they come online."""
+    tallest = max((len(column) for column in detail.columns), default=0)
+    height = tallest * (BOX_HEIGHT + GAP_Y) - GAP_Y + 2 * EDGE if tallest else 0
+    boxes: dict[int, Box] = {}
+    for index, column in enumerate(detail.columns):
+        top = (height - len(column) * (BOX_HEIGHT + GAP_Y) + GAP_Y) / 2
+        for place, row in enumerate(column):
+            boxes[row.id] = Box(
+                row, EDGE + index * (BOX_WIDTH + GAP_X), round(top + place * (BOX_HEIGHT + GAP_Y), 1)
+            )
+    links = tuple(
+        _link(boxes[provider], boxes[dependent], alternative)
+        for provider, dependent, alternative in detail.edges
+        if provider in boxes and dependent in boxes
+    )
+    width = len(detail.columns) * (BOX_WIDTH + GAP_X) - GAP_X + 2 * EDGE
+    return Graph(max(width, 0), int(height), tuple(boxes.values()), links)
+
+
+def _clip(text: str, length: int) -> str:
+    """The whole text stands in the drawing's title."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _link(provider: Box, dependent: Box, alternative: bool) -> Link:
+    x1, y1 = provider.x + BOX_WIDTH, provider.y + BOX_HEIGHT / 2
+    x2, y2 = dependent.x, dependent.y + BOX_HEIGHT / 2
+    bend = GAP_X * 0.6
+    path = f"M{x1:g} {y1:g}C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}"
+    online = provider.row.state.name == dependent.row.state.name == "ONLINE"
+    return Link(path, alternative, not online)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis: its place in percent, and what is written there."""
+
+    at: float
+    label: str
+    anchor: str = "middle"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One phase: place and width in percent; `running` where it has not ended."""
+
+    x: float
+    width: float
+    direction: str
+    node: str
+    seconds: float
+    outcome: str
+    bad: bool
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The bars of one resource, and how long each direction took altogether."""
+
+    resource: int | None
+    name: str
+    bars: tuple[Bar, ...]
+    offline: float | None
+    online: float | None
+
+    @property
+    def failed(self) -> bool:
+        return any(bar.bad for bar in self.bars)
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """A failover on a time axis of `span` seconds; `handover` is where the owner changed, in percent."""
+
+    span: float
+    ticks: tuple[Tick, ...]
+    lanes: tuple[Lane, ...]
+    handover: float | None
+
+
+def phases(detail: RecordDetail, now: float) -> Phases:
+    """The phases of a failover, resources in the order in which they came online."""
+    record = detail.record
+    ends = [phase.finished or now for phase in detail.phases]
+    last = max([record.finished or now, *ends]) if record.state == "running" or ends else record.started
+    start = min([record.started, *(phase.started for phase in detail.phases)])
+    span = max(last - start, 0.001)
+    lanes = []
+    by_name: dict[str, list[PhaseRow]] = {}
+    for phase in sorted(detail.phases, key=lambda p: (p.direction == "offline", p.started)):
+        by_name.setdefault(phase.resource_name, []).append(phase)
+    for name, own in by_name.items():
+        bars = tuple(_bar(phase, start, span, now) for phase in own)
+        lanes.append(Lane(own[0].resource, name, bars, _sum(bars, "offline"), _sum(bars, "online")))
+    handover = None if record.stopped is None else _percent(record.stopped - start, span)
+    return Phases(span, _time_ticks(span), tuple(lanes), handover)
+
+
+def _bar(phase: PhaseRow, start: float, span: float, now: float) -> Bar:
+    end = phase.finished if phase.finished is not None else now
+    x = _percent(phase.started - start, span)
+    return Bar(
+        x=x,
+        width=max(0.4, min(100 - x, _percent(end - phase.started, span))),
+        direction=phase.direction,
+        node=phase.node_name,
+        seconds=max(0.0, end - phase.started),
+        outcome=phase.outcome,
+        bad=phase.outcome == "Failed",
+        running=phase.finished is None,
+    )
+
+
+def _sum(bars: Iterable[Bar], direction: str) -> float | None:
+    times = [bar.seconds for bar in bars if bar.direction == direction]
+    return sum(times) if times else None
+
+
+def _percent(part: float, whole: float) -> float:
+    return round(max(0.0, min(100.0, 100 * part / whole)), 2)
+
+
+def nice_step(span: float, wanted: int) -> float:
+    """A round distance (1, 2 or 5 times a power of ten) that divides `span` in about `wanted`."""
+    rough = max(span / wanted, 1e-9)
+    power: float = 10 ** floor(log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+
+
+def _time_ticks(span: float) -> tuple[Tick, ...]:
+    step = nice_step(span, 5)
+    scale, unit = (1000, "ms") if span < 1 else (1, "s") if span < 300 else (1 / 60, "min")
+    marks = [step * i for i in range(int(span / step + 0.001) + 1)]
+    return tuple(
+        Tick(
+            _percent(mark, span),
+            f"{mark * scale:.3g} {unit}" if mark else "0",
+            "start" if not mark else "end" if mark / span > 0.97 else "middle",
+        )
+        for mark in marks
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the pointer finds at one place of a series; percent and milliseconds."""
+
+    x: float
+    width: float
+    y: float
+    point: ProbePoint
+
+    @property
+    def middle(self) -> float:
+        return self.x + self.width / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Probe times of one entry point on a plane of 1000 by 100, and what stands beside it.
+
+    `mean` is a line, `band` the area up to the slowest call. `limit` is where the
+    recommended limit lies, in percent from the top, None where it is off the chart.
+    """
+
+    entry_point: str
+    mean: str
+    band: str
+    samples: tuple[Sample, ...]
+    rows: tuple[Tick, ...]
+    columns: tuple[Tick, ...]
+    limit: float | None
+    limit_ms: float
+    mean_ms: float
+    max_ms: float
+    calls: int
+    failures: int
+
+
+RECOMMENDED_MS: Mapping[str, float] = {"LooksAlive": 300.0, "IsAlive": 50.0}
+"""Limits advised for the two calls (semantics 1.3)."""
+
+
+def series(
+    entry_point: str, points: Sequence[ProbePoint], since: float, until: float, columns: tuple[Tick, ...]
+) -> Series:
+    """A chart of one entry point's probe times between `since` and `until`."""
+    top = max((point.max_ms for point in points), default=0.0)
+    step = nice_step(max(top, 0.5) * 1.1, 4)
+    ceiling = step * ceil(max(top, 0.5) * 1.05 / step)
+    span = until - since
+
+    def x(point: ProbePoint) -> float:
+        return 1000 * max(0.0, min(1.0, (point.at - since) / span))
+
+    def y(ms: float) -> float:
+        return 100 * (1 - ms / ceiling)
+
+    mean = [(x(p), y(p.mean_ms)) for p in points]
+    upper = [(x(p), y(p.max_ms)) for p in points]
+    limit = RECOMMENDED_MS.get(entry_point, 0.0)
+    calls = sum(p.calls for p in points)
+    half = 50 / max(len(points), 1)
+    return Series(
+        entry_point=entry_point,
+        mean=_polyline(mean),
+        band=f"{_polyline(upper)}L{_points(reversed(mean))}Z" if points else "",
+        samples=tuple(Sample(max(0, x(p) / 10 - half), 2 * half, round(y(p.mean_ms), 2), p) for p in points),
+        rows=tuple(
+            Tick(round(y(step * i), 2), f"{step * i:g} ms") for i in range(int(ceiling / step + 0.001) + 1)
+        ),
+        columns=columns,
+        limit=round(y(limit), 2) if 0 < limit <= ceiling else None,
+        limit_ms=limit,
+        mean_ms=sum(p.mean_ms * p.calls for p in points) / calls if calls else 0.0,
+        max_ms=top,
+        calls=calls,
+        failures=sum(p.failures for p in points),
+    )
+
+
+def _points(points: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f} {y:.2f}" for x, y in points)
+
+
+def _polyline(points: Sequence[tuple[float, float]]) -> str:
+    return f"M{_points(points)}" if points else ""

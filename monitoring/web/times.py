@@ -1,0 +1,29 @@
+"""Marks of the clock on a time axis, in local time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.utils import timezone
+
+from monitoring.web.charts import Tick
+
+_STEPS = (60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+
+
+def clock_ticks(since: float, until: float, wanted: int = 6) -> tuple[Tick, ...]:
+    """Round local times between two cluster times, at most `wanted`, their places in percent."""
+    span = until - since
+    step = next((s for s in _STEPS if span / s <= wanted), _STEPS[-1])
+    zone = timezone.get_current_timezone()
+    shift = datetime.fromtimestamp(until, zone).utcoffset()
+    offset = shift.total_seconds() if shift else 0.0
+    first = (since + offset) // step * step + step - offset
+    form = "%a %d" if step >= 86_400 else "%H:%M"
+    marks = []
+    at = first
+    while at <= until:
+        label = datetime.fromtimestamp(at, UTC).astimezone(zone).strftime(form)
+        marks.append(Tick(round(100 * (at - since) / span, 2), label))
+        at += step
+    return tuple(marks)
