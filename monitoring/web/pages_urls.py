@@ -1,10 +1,48 @@
 """Addresses of the pages about groups, nodes, resources and the history.
 
-Other templates link to these names: groups, group, nodes, node, resource (by `pk`), history.
+Other templates link to these names: groups, group, nodes, node, resource (by `pk`), history,
+record. Actions on them have addresses of their own (actions_urls).
 """
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from monitoring.web import (
+    exchange_form,
+    export,
+    group_settings,
+    groups,
+    history,
+    nodes,
+    resource_settings,
+    resources,
+)
+
+urlpatterns = [
+    path("groups/", groups.page, name="groups"),
+    path("groups/<int:pk>/", groups.detail_page, name="group"),
+    path("groups/new/", group_settings.create, name="group_create"),
+    path("groups/new-exchange-virtual-server/", exchange_form.page, name="exchange_create"),
+    path("groups/<int:pk>/settings/", group_settings.settings, name="group_settings"),
+    path("groups/<int:pk>/settings/owners/", group_settings.owners, name="group_owners"),
+    path("groups/<int:pk>/settings/delete/", group_settings.delete, name="group_delete"),
+    path("groups/<int:pk>/resources/new/", resource_settings.create, name="resource_create"),
+    path("nodes/", nodes.page, name="nodes"),
+    path("nodes/<int:pk>/", nodes.detail_page, name="node"),
+    path("resources/<int:pk>/", resources.page, name="resource"),
+    path("resources/<int:pk>/probes/", resources.probes, name="resource_probes"),
+    path("resources/<int:pk>/settings/", resource_settings.settings, name="resource_settings"),
+    path("resources/<int:pk>/settings/owners/", resource_settings.owners, name="resource_owners"),
+    path(
+        "resources/<int:pk>/settings/dependencies/",
+        resource_settings.dependencies,
+        name="resource_dependencies",
+    ),
+    path("resources/<int:pk>/settings/delete/", resource_settings.delete, name="resource_delete"),
+    path("history/", history.page, {"tab": "failovers"}, name="history"),
+    path("history/events/", history.page, {"tab": "events"}, name="history_events"),
+    path("history/failovers.csv", export.csv_file, {"tab": "failovers"}, name="failovers_csv"),
+    path("history/events.csv", export.csv_file, {"tab": "events"}, name="events_csv"),
+    path("history/<int:pk>/", history.record, name="record"),
+]

@@ -1,0 +1,106 @@
+"""Template tags of the pages about groups, nodes, resources and history. `{% load pages %}`.
+
+{% type_icon "Network Name" %}   icon of a resource type
+{{ 12.345|ms }}                  "12.3 ms", "1.2 s": a probe time in milliseconds
+{{ 900000|length_of_time }}      "15 min": a configured time in milliseconds
+{{ severity|weight }}            "is-bad": the tone of an event's severity
+{{ record.state|outcome_tone }}  the tone of how a failover or operation ended
+{{ at|offset_from:start }}        "+0.734 s": a moment by the time since another
+{% story event %}                an event's sentence, the names in it linked to their pages
+"""
+
+from __future__ import annotations
+
+import re
+
+from django import template
+from django.urls import reverse
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from monitoring.core.states import Severity
+from monitoring.resource_dlls import registry
+from monitoring.service.queries.history import EventRow
+from monitoring.templatetags.clusterweb import duration, icon
+from monitoring.web.fields import write_duration
+
+register = template.Library()
+
+_OUTCOMES = {
+    "running": ("is-busy", "refresh-cw"),
+    "done": ("is-ok", "circle-check"),
+    "failed": ("is-bad", "octagon-x"),
+    "superseded": ("is-off", "circle-minus"),
+    "continued": ("is-warn", "arrow-right-left"),
+}
+_WEIGHTS = {
+    Severity.INFORMATION: ("is-off", "info"),
+    Severity.WARNING: ("is-warn", "triangle-alert"),
+    Severity.ERROR: ("is-bad", "circle-alert"),
+    Severity.SEVERE: ("is-bad", "octagon-x"),
+}
+
+
+@register.simple_tag
+def type_icon(type_name: str, size: str = "") -> SafeString:
+    dll = registry.all_types().get(type_name)
+    return icon(dll.icon if dll else "boxes", size)
+
+
+@register.filter
+def ms(value: float) -> str:
+    if value >= 1000:
+        return str(duration(value / 1000))
+    return f"{value:.3g} ms" if value >= 1 else f"{value:.2f} ms"
+
+
+@register.filter
+def length_of_time(value: int) -> str:
+    return write_duration(value)
+
+
+@register.filter
+def offset_from(at: float, start: float) -> str:
+    return f"{at - start:+.3f} s"
+
+
+@register.filter
+def weight(severity: Severity) -> str:
+    return _WEIGHTS[severity][0]
+
+
+@register.filter
+def weight_icon(severity: Severity) -> str:
+    return _WEIGHTS[severity][1]
+
+
+@register.filter
+def outcome_tone(state: str) -> str:
+    return _OUTCOMES[state][0]
+
+
+@register.filter
+def outcome_icon(state: str) -> str:
+    return _OUTCOMES[state][1]
+
+
+@register.simple_tag
+def story(event: EventRow) -> SafeString:
+    """Each name is linked where it stands first; one that is gone stays text."""
+    pages = {
+        event.resource_name: ("resource", event.resource),
+        event.group_name: ("group", event.group),
+        event.node_name: ("node", event.node),
+    }
+    links = {name: reverse(page, args=[id]) for name, (page, id) in pages.items() if name and id}
+    if not links:
+        return escape(event.text)
+    # Longest first: a resource's name often begins with its group's.
+    names = "|".join(re.escape(name) for name in sorted(links, key=len, reverse=True))
+    parts = re.split(rf"(?<!\w)({names})(?!\w)", event.text)
+    return mark_safe("".join(_linked(part, links) for part in parts))  # noqa: S308  # every part is escaped
+
+
+def _linked(part: str, links: dict[str, str]) -> SafeString:
+    address = links.pop(part, None)
+    return escape(part) if address is None else format_html('<a href="{}">{}</a>', address, part)

@@ -1,0 +1,80 @@
+"""Nodes: their list, and the page of one with what it hosts and its history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from monitoring.live.topics import Change
+from monitoring.models import Group
+from monitoring.models.roles import Role
+from monitoring.service.queries import history, nodes
+from monitoring.web.context import for_role, live_from
+
+EVENTS, RECORDS = 12, 6
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """All nodes. Three queries."""
+    live_from(request)
+    return render(request, "nodes/list.html", _list_context())
+
+
+def _list_context() -> dict[str, Any]:
+    rows = nodes.node_list()
+    storage = nodes.storage_groups([row.id for row in rows])
+    return {"nodes": [(row, storage.get(row.id, 0)) for row in rows]}
+
+
+def detail_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One node. Ten queries."""
+    live_from(request)
+    context = node_context(pk)
+    if context is None:
+        raise Http404
+    return render(request, "nodes/page.html", context)
+
+
+def node_context(pk: int) -> dict[str, Any] | None:
+    """All that the page of a node shows, None where there is none of that id."""
+    detail = nodes.node_detail(pk)
+    if detail is None:
+        return None
+    about = history.Filter(node=pk)
+    return {
+        "detail": detail,
+        "node": detail.summary,
+        "records": history.records(about, limit=RECORDS, node_name=detail.summary.name).rows,
+        "events": history.events(about, limit=EVENTS).rows,
+        "history_query": f"node={pk}",
+    }
+
+
+def render_changes(subject: int | None, change: Change, role: Role) -> str:
+    """The live parts of a node's page, where the change is about it or a group that it hosts."""
+    if subject is None or not _concerns(subject, change):
+        return ""
+    context = node_context(subject)
+    if context is None:
+        return ""
+    return render_to_string("nodes/live.html", {**context, **for_role(role)})
+
+
+def _concerns(node: int, change: Change) -> bool:
+    """Another node's state decides whether this one can be drained. At most one query.
+
+    A group that has just left names no node any more; the node that it left is in the change.
+    """
+    if change.nodes:
+        return True
+    return Group.objects.filter(pk__in=change.groups, owner_id=node).exists() if change.groups else False
+
+
+def render_list_changes(subject: int | None, change: Change, role: Role) -> str:
+    """The list of nodes, whole: there are few, and a move alters two of them."""
+    if not (change.nodes or change.groups):
+        return ""
+    return render_to_string("nodes/rows.html", {**_list_context(), **for_role(role)})
