@@ -28,5 +28,9 @@ app.conf.update(
         "socket_keepalive": True,
         "visibility_timeout": 3600,
         "global_keyprefix": "clusterweb.",
+        # Who sends while the broker is away learns it at once: the database sends again
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
     },
 )
