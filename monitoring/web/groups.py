@@ -49,7 +49,7 @@ _STATES = {str(state.value) for state in GroupState}
 
 
 def detail_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """One group. Twelve queries."""
+    """One group. Ten queries."""
     live_from(request)
     context = group_context(pk)
     if context is None:

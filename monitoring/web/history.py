@@ -99,7 +99,7 @@ class FilterForm(forms.Form):
 
 
 def page(request: HttpRequest, tab: str) -> HttpResponse:
-    """One tab of the history. Seven queries."""
+    """One tab of the history. Four queries, six with a group and a node."""
     live_from(request)
     form = FilterForm(tab, request.GET)
     before = _number(request.GET.get("before"))
@@ -125,7 +125,7 @@ def page(request: HttpRequest, tab: str) -> HttpResponse:
 
 
 def record(request: HttpRequest, pk: int) -> HttpResponse:
-    """One failover with its phases. Four queries."""
+    """One failover with its phases. Five queries."""
     live_from(request)
     context = record_context(pk)
     if context is None:

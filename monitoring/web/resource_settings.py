@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -46,17 +47,31 @@ def create(request: HttpRequest, pk: int) -> HttpResponse:
 
     if request.method == "POST" and carry_out(form, edit):
         return done(request, f"{made[0]} was created.", "group", group.pk)
-    context = {"group": group, "form": form, "type": type, "dll": dll}
+    context = {"group": group, "form": form, "type": type, "card": TypeCard.of(dll)}
     return render(request, "resources/create.html", context, status=422 if form.errors else 200)
 
 
-def _families() -> list[tuple[str, list[type[ResourceDLL]]]]:
+@dataclass(frozen=True, slots=True)
+class TypeCard:
+    """A type as it is offered; a template would call the class of the DLL itself."""
+
+    name: str
+    description: str
+    icon: str
+    needs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dll: type[ResourceDLL]) -> TypeCard:
+        return cls(dll.type_name, dll.description, dll.icon, dll.required_dependencies)
+
+
+def _families() -> list[tuple[str, list[TypeCard]]]:
     """The installed types that the cluster knows, by family, each in the order of the names."""
     known = set(ResourceType.objects.values_list("name", flat=True))
-    families: dict[str, list[type[ResourceDLL]]] = {}
+    families: dict[str, list[TypeCard]] = {}
     for name, dll in registry.all_types().items():
         if name in known:
-            families.setdefault(dll.family, []).append(dll)
+            families.setdefault(dll.family, []).append(TypeCard.of(dll))
     return sorted(families.items())
 
 

@@ -141,7 +141,7 @@ def summaries(groups: Iterable[Group]) -> tuple[GroupSummary, ...]:
 
 
 def group_detail(id: int, now: float) -> GroupDetail | None:
-    """One group, None where there is none of that id. Eight queries at most."""
+    """One group, None where there is none of that id. Six queries at most."""
     group = _rows(Group.objects.filter(pk=id)).select_related("failback_to").first()
     if group is None:
         return None

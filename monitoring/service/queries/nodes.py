@@ -62,7 +62,7 @@ def node_list() -> tuple[NodeSummary, ...]:
 
 
 def node_detail(id: int) -> NodeDetail | None:
-    """One node, None where there is none of that id. Eight queries at most."""
+    """One node, None where there is none of that id. Seven queries."""
     nodes = {node.pk: node for node in _counted()}
     node = nodes.get(id)
     if node is None:
