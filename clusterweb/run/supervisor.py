@@ -34,6 +34,7 @@ class Supervisor:
         self._started = time.monotonic()
         self._children: dict[str, Child] = {}
         self._bring_up: asyncio.subprocess.Process | None = None
+        self._logins: list[str] = []
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
 
@@ -95,7 +96,11 @@ class Supervisor:
             agent_env = processes.agent_environment(env, node, self.home, self.config)
             await self._start(f"agent-{node}", processes.agent(), agent_env)
         await self._ready(processes.WEB, self._web_answers)
-        self._say(f"\n  Dashboard  {self.config.url}/")
+        self._say(f"\n  Dashboard: {self.config.url}/")
+        if self._logins:
+            self._say("\n".join(self._logins))
+            self._say("  These passwords are shown once; ./manage.py changepassword NAME sets another.")
+        self._say("")
         await self._tell_groups(progress)
         while True:
             await asyncio.sleep(LOG_CHECK)
@@ -149,9 +154,7 @@ class Supervisor:
         assert self._bring_up.stdout is not None
         while news := await _read_news(self._bring_up.stdout):
             if login := news.get("login"):
-                user, password = login["user"], login["password"]
-                self._say(f"  Log in as {user} with the password {password}")
-                self._say(f"  (shown this once; set another with: ./manage.py changepassword {user})")
+                self._logins.append("  {role:<14} {name:<9} password {password}".format(**login))
             if "ready" in news:
                 self._step("database", news["ready"])
                 return self._bring_up.stdout

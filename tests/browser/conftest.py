@@ -53,7 +53,7 @@ def session(chromium: Browser, running: LiveCluster) -> Iterator[BrowserContext]
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    log_in(page, running.url, running.user, running.password)
+    log_in(page, running.url, "admin", running.passwords["admin"])
     page.close()
     yield context
     context.close()

@@ -54,7 +54,8 @@ class Installation:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.output: list[str] = []
-        self.user = self.password = ""
+        self.passwords: dict[str, str] = {}
+        """The first passwords by user, as the first start printed them."""
         self._supervisor: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -89,9 +90,9 @@ class Installation:
         assert supervisor.stdout is not None
         for line in supervisor.stdout:
             self.output.append(line)
-            if " with the password " in line:
-                words = line.split()
-                self.user, self.password = words[words.index("as") + 1], words[-1]
+            words = line.split()
+            if len(words) == 4 and words[2] == "password":
+                self.passwords[words[1]] = words[3]
 
     def _is_up(self) -> bool:
         assert self._supervisor is not None

@@ -1,9 +1,9 @@
 """`manage.py bring_up`: what the supervisor needs of the database at a start, in one process.
 
-Migrates, makes the demo cluster in an empty database, puts the keys of the local nodes in
-their folders, then tells how the groups come up. Speaks JSON, one object a line:
+Migrates, makes the demo cluster where there is none, then tells how the groups come up.
+Speaks JSON, one object a line:
 
-    {"login": {"user": "admin", "password": "..."}}      the first time only
+    {"login": {"name": "admin", "role": "administrator", "password": "..."}}      once a user
     {"ready": "demo cluster created"}                    the processes may start
     {"group": "EVS1", "state": "Online on NODE1"}        until all have settled
 """
@@ -13,14 +13,12 @@ from __future__ import annotations
 import io
 import json
 import time
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import BaseCommand, CommandParser, call_command
 
 from monitoring.core.states import GroupState
-from monitoring.models import Cluster, Group, Node
+from monitoring.models import Group, Node
 
 WATCH_FOR = 120.0
 """Seconds until the supervisor stops waiting for groups that do not settle."""
@@ -37,33 +35,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0, stdout=io.StringIO())
-        created = not Cluster.objects.exists()
-        if created:
-            self._make_demo()
-        nodes = list(Node.objects.all())
-        self._write_keys(nodes, everyone=created)
-        before = {node.pk: node.incarnation for node in nodes}
-        self._say(ready="demo cluster created" if created else "ready")
-        if not options["no_watch"]:
-            self._watch(before)
-
-    def _make_demo(self) -> None:
         answer = io.StringIO()
         call_command("setup_demo", "--json", stdout=answer)
         demo = json.loads(answer.getvalue())
-        if demo.get("password"):
-            self._say(login={"user": demo["user"], "password": demo["password"]})
-
-    def _write_keys(self, nodes: list[Node], everyone: bool) -> None:
-        """Give the nodes of this machine their keys: those that have a folder in the home."""
-        for node in nodes:
-            folder = Path(settings.HOME) / "nodes" / node.name
-            if everyone:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if folder.is_dir():
-                key = folder / "key"
-                key.touch(mode=0o600)
-                key.write_text(node.key)
+        for user in demo["users"]:
+            self._say(login=user)
+        before = dict(Node.objects.values_list("pk", "incarnation"))
+        self._say(ready="demo cluster created" if demo["created"] else "ready")
+        if not options["no_watch"]:
+            self._watch(before)
 
     def _watch(self, before: dict[int, int]) -> None:
         """Tell each group's state as it changes, until its owner has started and it has settled."""
