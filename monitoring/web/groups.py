@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 
 from monitoring.core.states import GroupState
 from monitoring.live.topics import Change
-from monitoring.models import Group, Resource
+from monitoring.models import Resource
 from monitoring.models.roles import Role
 from monitoring.service import clock
 from monitoring.service.queries import groups, history
@@ -49,7 +49,7 @@ _STATES = {str(state.value) for state in GroupState}
 
 
 def detail_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """One group. Ten queries."""
+    """One group. Nine queries."""
     live_from(request)
     context = group_context(pk)
     if context is None:
@@ -67,7 +67,6 @@ def group_context(pk: int) -> dict[str, Any] | None:
     return {
         "detail": detail,
         "group": detail.summary,
-        "properties": Group.objects.get(pk=pk),
         "graph": charts.graph(detail),
         "records": history.records(about, limit=RECORDS).rows,
         "events": history.events(about, limit=EVENTS).rows,

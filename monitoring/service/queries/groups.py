@@ -86,10 +86,28 @@ class TreeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupPolicy:
+    """A group's properties as they are configured (semantics 3.3). `window` in hours, or none."""
+
+    priority: str
+    failover_threshold: int
+    failover_period_hours: int
+    auto_failback: bool
+    window: tuple[int, int] | None
+    anti_affinity: str
+
+    @property
+    def threshold_follows_nodes(self) -> bool:
+        return self.failover_threshold == NEVER
+
+
+@dataclass(frozen=True, slots=True)
 class GroupDetail:
     """One group with everything that its page shows, except its history."""
 
     summary: GroupSummary
+    policy: GroupPolicy
+    epoch: int
     cause: str
     rule: str
     started: float | None
@@ -154,6 +172,8 @@ def group_detail(id: int, now: float) -> GroupDetail | None:
         limit = max(0, Node.objects.count() - 1)
     return GroupDetail(
         summary=_summary(group, _tally(rows.values()), preferred_owners([id]).get(id, ()), steps),
+        policy=_policy(group),
+        epoch=group.epoch,
         cause=group.transit_cause,
         rule=group.transit_rule,
         started=group.transit_started,
@@ -170,6 +190,18 @@ def group_detail(id: int, now: float) -> GroupDetail | None:
             for clause in clauses
             for provider in clause
         ),
+    )
+
+
+def _policy(group: Group) -> GroupPolicy:
+    window = (group.failback_window_start, group.failback_window_end)
+    return GroupPolicy(
+        priority=group.get_priority_display(),
+        failover_threshold=group.failover_threshold,
+        failover_period_hours=group.failover_period_hours,
+        auto_failback=group.auto_failback,
+        window=window if min(window) >= 0 else None,
+        anti_affinity=group.anti_affinity,
     )
 
 

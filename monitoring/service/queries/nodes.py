@@ -9,6 +9,7 @@ from django.db.models import Count, Q
 
 from monitoring.core.states import GroupState, NodeState
 from monitoring.models import Cluster, Group, Node, Resource
+from monitoring.service.queries.common import GroupRef
 from monitoring.service.queries.groups import GroupSummary, summaries
 
 STORE_TYPE = "Exchange Information Store"
@@ -86,6 +87,15 @@ def node_detail(id: int) -> NodeDetail | None:
         storage_limit=cluster.max_storage_groups_per_node,
         others=any(other.state == NodeState.UP for other in nodes.values() if other.pk != id),
     )
+
+
+def groups_by_node() -> Mapping[int, tuple[GroupRef, ...]]:
+    """The groups that each node hosts, by name. One query."""
+    found: dict[int, list[GroupRef]] = {}
+    hosted = Group.objects.filter(owner__isnull=False).order_by("name")
+    for id, name, state, owner in hosted.values_list("id", "name", "last_state", "owner_id"):
+        found.setdefault(owner, []).append(GroupRef(id, name, GroupState(state)))
+    return {node: tuple(groups) for node, groups in found.items()}
 
 
 def storage_groups(nodes: Iterable[int]) -> Mapping[int, int]:
