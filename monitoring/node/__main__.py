@@ -6,14 +6,12 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping
 
 from monitoring.node.settings import SettingsError, load
-from monitoring.resource_dlls.api import ResourceDLL
 
 
-def main(types: Mapping[str, type[ResourceDLL]] | None = None) -> int:
-    """Run an agent with the given resource types, all that are installed by default."""
+def main() -> int:
+    """Run the agent until it is told to stop. Exit code 1: the home is taken; 2: bad settings."""
     try:
         settings = load(os.environ)
     except SettingsError as error:
@@ -30,7 +28,7 @@ def main(types: Mapping[str, type[ResourceDLL]] | None = None) -> int:
     from monitoring.resource_dlls import registry
 
     try:
-        return Agent(settings, registry.all_types() if types is None else types).run()
+        return Agent(settings, registry.all_types()).run()
     except HomeBusyError as error:
         sys.stderr.write(f"clusterweb node: {error}\n")
         return 1

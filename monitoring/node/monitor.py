@@ -78,7 +78,7 @@ class Monitor:
         held = self._groups.get(assignment.group)
         if refusal := self._refusal(assignment):
             epoch = held.epoch if held is not None else self._epochs.get(assignment.group, 0)
-            self._outbox.refuse(
+            self._outbox.tell(
                 GroupReport(assignment.group, epoch, held.serial if held is not None else 0, (), refusal)
             )
         elif self._stopping:
@@ -173,24 +173,26 @@ class Monitor:
         """Start what can start now; forget what is gone for good."""
         for resource in [r for r in held.leaving if held.resources[r].is_down]:
             held.leaving.discard(resource)
-            self._forget(held, resource)
+            self._forget(held, [resource])
         wishes = {r.id: r.wish() for r in held.resources.values()}
         known = {r.id: r.known(held.epoch) for r in held.resources.values()}
         for resource, action in plan(wishes, known).items():
             held.resources[resource].act(action)
         if held.released and held.is_down:
-            for resource in list(held.resources):
-                self._forget(held, resource)
+            self._forget(held, list(held.resources))
             del self._groups[held.id]
         if all(group.is_down for group in self._groups.values()):
             self._all_down.set()
         else:
             self._all_down.clear()
 
-    def _forget(self, held: HeldGroup, resource: int) -> None:
-        gone = held.resources.pop(resource)
-        self._owners.pop(resource, None)
-        self._loop.create_task(gone.close())
+    def _forget(self, held: HeldGroup, resources: list[int]) -> None:
+        """Give up resources that are down, with a last report of them."""
+        gone = [held.resources.pop(r) for r in resources]
+        self._outbox.tell(GroupReport(held.id, held.epoch, held.serial, tuple(r.report() for r in gone)))
+        for resource in gone:
+            del self._owners[resource.id]
+            self._loop.create_task(resource.close())
 
     # The end of a life
 

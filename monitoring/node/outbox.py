@@ -24,7 +24,7 @@ class Batch:
 
     messages: list[Upward]
     changes: set[tuple[int, int]] = field(default_factory=set)
-    refusals: list[GroupReport] = field(default_factory=list)
+    told: list[GroupReport] = field(default_factory=list)
     logs: list[LogEntry] = field(default_factory=list)
     full: bool = False
 
@@ -36,7 +36,7 @@ class Outbox:
     def __init__(self, incarnation: int, compose_groups: ComposeGroups):
         self._compose_groups = compose_groups
         self._changes: set[tuple[int, int]] = set()
-        self._refusals: list[GroupReport] = []
+        self._told: list[GroupReport] = []
         self._samples: list[ProbeSample] = []
         self._logs: deque[LogEntry] = deque(maxlen=LOGS_KEPT)
         self._heartbeat: Heartbeat | None = None
@@ -50,15 +50,16 @@ class Outbox:
         self.incarnation = incarnation
         self.reports = 0
         self._changes.clear()
-        self._refusals.clear()
+        self._told.clear()
         self._samples.clear()
         self._full = False
 
     def changed(self, group: int, resource: int = 0) -> None:
         self._changes.add((group, resource))
 
-    def refuse(self, refusal: GroupReport) -> None:
-        self._refusals.append(refusal)
+    def tell(self, report: GroupReport) -> None:
+        """A report that stands by itself: a refusal, or the last of a group that is forgotten."""
+        self._told.append(report)
 
     def ask_full(self) -> None:
         self._full = True
@@ -79,7 +80,7 @@ class Outbox:
 
     @property
     def _has_news(self) -> bool:
-        return bool(self._full or self._changes or self._refusals or self._samples)
+        return bool(self._full or self._changes or self._told or self._samples)
 
     def compose_heartbeat(self) -> Batch:
         """The heartbeat alone: a life that was not answered yet has nothing else to say."""
@@ -99,17 +100,17 @@ class Outbox:
     def _compose_report(self, batch: Batch) -> Report:
         full, self._full = self._full, False
         changes, self._changes = self._changes, set()
-        refusals, self._refusals = self._refusals, []
+        told, self._told = self._told, []
         samples, self._samples = self._samples[:SAMPLES_A_REPORT], self._samples[SAMPLES_A_REPORT:]
         batch.full |= full
         batch.changes |= changes
-        batch.refusals += refusals
+        batch.told += told
         groups = self._compose_groups(None if full else changes) if full or changes else []
         self.reports += 1
         return Report(
             incarnation=self.incarnation,
             number=self.reports,
-            groups=(*groups, *refusals),
+            groups=(*groups, *told),
             samples=tuple(samples),
             full=full,
         )
@@ -117,7 +118,7 @@ class Outbox:
     def not_sent(self, batch: Batch) -> None:
         """Take back what a batch was to tell. Samples and heartbeats are not worth a second try."""
         self._changes |= batch.changes
-        self._refusals[:0] = batch.refusals
+        self._told[:0] = batch.told
         self._logs.extendleft(reversed(batch.logs))
         self._full |= batch.full
 

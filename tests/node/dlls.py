@@ -139,6 +139,3 @@ class Address(Faulty):
     @classmethod
     def sweep(cls, state_dir: Path) -> None:
         (state_dir / "address").unlink(missing_ok=True)
-
-
-TYPES = {dll.type_name: dll for dll in (Job, Plain, Pulse, Service, Address)}

@@ -40,6 +40,8 @@ from monitoring.core.states import ResourceState
 from monitoring.node import marks
 
 ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = Path(__file__).resolve().parent / "plugin"
+"""An installed package, in form, which offers the test types by its entry points."""
 NODE, KEY = "NODE1", "k" * 64
 
 
@@ -76,6 +78,9 @@ class Broker:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def clear(self) -> None:
+        redis.Redis.from_url(self.url).flushall()
 
 
 def _answers(client: Any) -> bool:
@@ -151,7 +156,9 @@ class FakeService:
             self._news.notify_all()
         if not isinstance(message, Heartbeat) or message.leaving:
             return None
-        self.incarnation = message.incarnation
+        if self.incarnation != message.incarnation:
+            self.incarnation = message.incarnation
+            self.states.clear()
         resend, self.resend = self.resend, False
         return HeartbeatAck(
             message.incarnation, message.number, self.interval_ms, self.lease_ms, 100, resend=resend
@@ -242,6 +249,7 @@ class AgentProcess:
             "CLUSTERWEB_REDIS_URL": broker_url,
             "CLUSTERWEB_SERVICE_URL": service_url,
             "CLUSTERWEB_NODE_STOP_S": "5",
+            "PYTHONPATH": str(PLUGIN),
         }
         self.start()
 
@@ -249,7 +257,7 @@ class AgentProcess:
         self.home.mkdir(exist_ok=True, parents=True)
         with (self.home / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.node.agent_main"],
+                [sys.executable, "-m", "monitoring.node"],
                 cwd=ROOT,
                 env=self.environ,
                 stderr=log,
@@ -262,6 +270,12 @@ class AgentProcess:
     def stop(self) -> int:
         self.signal(signal.SIGTERM)
         return self.process.wait(20)
+
+    def end(self) -> None:
+        """Make sure that it is gone, stopped or not."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
 
     def running(self) -> dict[int, list[int]]:
         """Pids of the node's resources, by resource; the warm parent is 0."""
