@@ -6,7 +6,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("monitoring.web.urls")),
-    path("", include("monitoring.api.urls")),
+    path("api/v1/", include("monitoring.api.urls")),
 ]
 
 handler403 = "monitoring.web.errors.forbidden"

@@ -1,0 +1,98 @@
+"""The frame of every API view: method, user, role, validated input, JSON out, problems."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from monitoring.api.auth import SAFE_METHODS, user_of
+from monitoring.api.problems import ProblemError, invalid
+from monitoring.core.model import Refused
+from monitoring.models.roles import Role, has_role
+from monitoring.service.lookup import UnknownNameError
+
+log = logging.getLogger(__name__)
+
+AskedT = TypeVar("AskedT", bound=msgspec.Struct)
+View = Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with another status than 200, or with headers."""
+
+    body: object
+    status: HTTPStatus = HTTPStatus.OK
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def endpoint(
+    method: str, role: Role, asked: type[AskedT]
+) -> Callable[[Callable[..., object]], Callable[..., HttpResponse]]:
+    """Make an API view of `view(user, asked, **path)`: who may call it, with which input.
+
+    The input is the query of a GET and the JSON body of a POST. Authentication is the API's
+    own (api.auth): a redirect to a login page helps no program.
+    """
+
+    def decorate(view: View) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def answer(request: HttpRequest, **path: Any) -> HttpResponse:
+            try:
+                return _answer(request, method, role, asked, view, path)
+            except ProblemError as problem:
+                return problem.response()
+            except UnknownNameError as error:
+                status = HTTPStatus.NOT_FOUND if error.field in path else HTTPStatus.BAD_REQUEST
+                return ProblemError(status, str(error), error.field).response()
+            except Refused as error:
+                return ProblemError(HTTPStatus.CONFLICT, error.message, error.field).response()
+            except Exception:
+                log.exception("%s %s failed", request.method, request.path)
+                text = "The cluster service could not answer; its log says why."
+                return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, text).response()
+
+        return login_not_required(csrf_exempt(answer))
+
+    return decorate
+
+
+def _answer(
+    request: HttpRequest, method: str, role: Role, asked: type[AskedT], view: View, path: dict[str, Any]
+) -> HttpResponse:
+    user = user_of(request)
+    allowed = SAFE_METHODS if method == "GET" else {method}
+    if request.method not in allowed:
+        raise ProblemError(HTTPStatus.METHOD_NOT_ALLOWED, f"Use {method} here.")
+    if not has_role(user, role):
+        raise ProblemError(HTTPStatus.FORBIDDEN, f"This needs the role {role.value}.")
+    found = view(user, _input(request, asked), **path)
+    reply = found if isinstance(found, Reply) else Reply(found)
+    response = HttpResponse(
+        msgspec.json.encode(reply.body),
+        content_type="application/json",
+        status=reply.status,
+        headers=reply.headers,
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _input(request: HttpRequest, asked: type[AskedT]) -> AskedT:
+    try:
+        if request.method in SAFE_METHODS:
+            return msgspec.convert(request.GET.dict(), asked, strict=False)
+        return msgspec.json.decode(request.body or b"{}", type=asked)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+    except msgspec.DecodeError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, f"The body is no JSON: {error}.") from None

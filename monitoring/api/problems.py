@@ -1,0 +1,44 @@
+"""Errors of the API as problem documents (RFC 9457), with the field that is wrong."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+import msgspec
+from django.http import HttpResponse
+
+
+class ProblemError(Exception):
+    """A request that cannot be answered; becomes a problem document with this status."""
+
+    def __init__(self, status: HTTPStatus, detail: str, field: str = "") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.field = field
+
+    def response(self) -> HttpResponse:
+        document = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status)}
+        document["detail"] = self.detail
+        if self.field:
+            document["field"] = self.field
+        answer = HttpResponse(
+            msgspec.json.encode(document), content_type="application/problem+json", status=self.status
+        )
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            answer["WWW-Authenticate"] = 'Basic realm="ClusterWeb", charset="UTF-8"'
+        return answer
+
+
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+
+
+def invalid(error: msgspec.ValidationError) -> ProblemError:
+    """The problem that a validation found, with the field taken out of its text."""
+    text = str(error)
+    place = _PLACE.search(text)
+    unknown = _UNKNOWN.search(text)
+    field = place.group(1) if place else unknown.group(1) if unknown else ""
+    return ProblemError(HTTPStatus.BAD_REQUEST, _PLACE.sub("", text) + ".", field)

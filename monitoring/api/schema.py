@@ -1,0 +1,329 @@
+"""What the REST API and the command line's --json say: one set of names for both.
+
+States are the words of the domain ("Online"), times are RFC 3339 in UTC, durations are
+seconds unless the name says ms. Fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from monitoring.models import Cluster, Operation
+from monitoring.service.queries import groups, history, nodes, resources
+
+
+class ClusterOut(msgspec.Struct, frozen=True):
+    """The cluster: its settings and the number of its newest event."""
+
+    name: str
+    last_event: int
+    heartbeat_interval_ms: int
+    lease_ms: int
+    margin_ms: int
+    max_storage_groups_per_node: int
+    enforced_anti_affinity: bool
+
+
+class NodeOut(msgspec.Struct, frozen=True):
+    """A node, and how many groups it hosts."""
+
+    id: int
+    name: str
+    description: str
+    state: str
+    since: datetime | None
+    paused: bool
+    drain: str
+    groups: int
+    failed_groups: int
+
+
+class GroupOut(msgspec.Struct, frozen=True):
+    """A group. `doing` is what is under way, `asked_by` who asked for it; each may be empty.
+
+    `wanted` is its persistent state: whether the cluster tries to hold it online.
+    """
+
+    id: int
+    name: str
+    description: str
+    state: str
+    since: datetime | None
+    owner: str | None
+    preferred_owners: tuple[str, ...]
+    wanted: bool
+    given_up: bool
+    doing: str
+    asked_by: str
+    resources: int
+    online: int
+    failed: int
+    stopped: int
+
+
+class ResourceOut(msgspec.Struct, frozen=True):
+    """A resource with its last IsAlive; `wanted` is False where an operator took it offline."""
+
+    id: int
+    name: str
+    type: str
+    group: str
+    owner: str | None
+    state: str
+    since: datetime | None
+    wanted: bool
+    progress: str
+    checked: datetime | None
+    alive: bool | None
+    last_failure: str
+    restarts: int
+    restart_threshold: int
+
+
+class ResourceDetailOut(msgspec.Struct, frozen=True):
+    """A resource with its configuration. `requires` is an AND of ORs of resource names."""
+
+    resource: ResourceOut
+    description: str
+    properties: Mapping[str, Any]
+    requires: tuple[tuple[str, ...], ...]
+    dependents: tuple[str, ...]
+    possible_owners: tuple[str, ...]
+    looks_alive_ms: int
+    is_alive_ms: int
+    pending_timeout_ms: int
+    deadlock_timeout_ms: int
+
+
+class GroupDetailOut(msgspec.Struct, frozen=True):
+    """A group with its resources, providers first."""
+
+    group: GroupOut
+    resources: tuple[ResourceOut, ...]
+
+
+class OperationOut(msgspec.Struct, frozen=True):
+    """What somebody asked for: "running" until it is "done", "failed" or "superseded"."""
+
+    id: int
+    kind: str
+    subject: str
+    requested_by: str
+    reason: str
+    state: str
+    outcome: str
+    requested: datetime
+    finished: datetime | None
+
+
+class EventOut(msgspec.Struct, frozen=True):
+    """A line of the history; `seq` has no gaps."""
+
+    seq: int
+    at: datetime
+    code: int
+    severity: str
+    text: str
+    group: str
+    resource: str
+    node: str
+    requested_by: str
+    state_from: str
+    state_to: str
+
+
+class RecordOut(msgspec.Struct, frozen=True):
+    """One passage of a group; `offline` is when all was down and the owner changed."""
+
+    id: int
+    group: str
+    kind: str
+    source: str
+    target: str
+    cause: str
+    rule: str
+    requested_by: str
+    reason: str
+    state: str
+    outcome: str
+    started: datetime
+    offline: datetime | None
+    finished: datetime | None
+    seconds: float | None
+
+
+class PhaseOut(msgspec.Struct, frozen=True):
+    """One resource going offline or coming online within a passage."""
+
+    resource: str
+    node: str
+    direction: str
+    started: datetime
+    finished: datetime | None
+    outcome: str
+
+
+class RecordDetailOut(msgspec.Struct, frozen=True):
+    """A passage with its phases in the order they began."""
+
+    record: RecordOut
+    phases: tuple[PhaseOut, ...]
+
+
+def time(at: float) -> datetime:
+    """Cluster time as a point in time."""
+    return datetime.fromtimestamp(at, UTC)
+
+
+def maybe(at: float | None) -> datetime | None:
+    """As `time`; None where nothing happened yet."""
+    return time(at) if at else None
+
+
+def of_cluster(cluster: Cluster) -> ClusterOut:
+    return ClusterOut(**{name: getattr(cluster, name) for name in ClusterOut.__struct_fields__})
+
+
+def of_node(node: nodes.NodeSummary) -> NodeOut:
+    return NodeOut(
+        id=node.id,
+        name=node.name,
+        description=node.description,
+        state=node.state.label,
+        since=maybe(node.since),
+        paused=node.paused,
+        drain=node.drain_status,
+        groups=node.hosted,
+        failed_groups=node.failed,
+    )
+
+
+def of_group(group: groups.GroupSummary) -> GroupOut:
+    return GroupOut(
+        id=group.id,
+        name=group.name,
+        description=group.description,
+        state=group.state.label,
+        since=maybe(group.since),
+        owner=group.owner.name if group.owner else None,
+        preferred_owners=tuple(node.name for node in group.preferred),
+        wanted=group.wanted,
+        given_up=group.given_up,
+        doing=str(group.doing),
+        asked_by=group.asked.by if group.asked else "",
+        resources=group.tally.total,
+        online=group.tally.online,
+        failed=group.tally.failed,
+        stopped=group.tally.stopped,
+    )
+
+
+def of_resource(row: resources.ResourceRow, group: str, owner: str | None) -> ResourceOut:
+    return ResourceOut(
+        id=row.id,
+        name=row.name,
+        type=row.type_name,
+        group=group,
+        owner=owner,
+        state=row.state.label,
+        since=maybe(row.since),
+        wanted=row.wanted,
+        progress=row.progress,
+        checked=maybe(row.checked_at),
+        alive=row.checked_result,
+        last_failure=row.last_failure,
+        restarts=row.restarts.used,
+        restart_threshold=row.restarts.limit,
+    )
+
+
+def of_resource_detail(found: resources.ResourceDetail, hidden: frozenset[str]) -> ResourceDetailOut:
+    """`hidden` are the private properties that are secrets."""
+    owner = found.owner.name if found.owner else None
+    return ResourceDetailOut(
+        resource=of_resource(found.row, found.group.name, owner),
+        description=found.description,
+        properties={name: value for name, value in found.properties.items() if name not in hidden},
+        requires=tuple(tuple(ref.name for ref in clause.alternatives) for clause in found.requires),
+        dependents=tuple(ref.name for ref in found.dependents),
+        possible_owners=tuple(node.name for node in found.possible_owners),
+        looks_alive_ms=found.intervals.looks_alive_ms,
+        is_alive_ms=found.intervals.is_alive_ms,
+        pending_timeout_ms=found.intervals.pending_timeout_ms,
+        deadlock_timeout_ms=found.intervals.deadlock_timeout_ms,
+    )
+
+
+def of_group_detail(found: groups.GroupDetail) -> GroupDetailOut:
+    group = of_group(found.summary)
+    rows = tuple(of_resource(line.row, group.name, group.owner) for line in found.lines)
+    return GroupDetailOut(group=group, resources=rows)
+
+
+def of_operation(operation: Operation) -> OperationOut:
+    return OperationOut(
+        id=operation.pk,
+        kind=operation.kind,
+        subject=operation.subject,
+        requested_by=operation.requested_by,
+        reason=operation.reason,
+        state=operation.state,
+        outcome=operation.outcome,
+        requested=time(operation.requested_at),
+        finished=maybe(operation.finished_at),
+    )
+
+
+def of_event(event: history.EventRow) -> EventOut:
+    return EventOut(
+        seq=event.seq,
+        at=time(event.at),
+        code=event.code,
+        severity=event.severity.label,
+        text=event.text,
+        group=event.group_name,
+        resource=event.resource_name,
+        node=event.node_name,
+        requested_by=event.requested_by,
+        state_from=event.state_from,
+        state_to=event.state_to,
+    )
+
+
+def of_record(record: history.RecordRow) -> RecordOut:
+    return RecordOut(
+        id=record.id,
+        group=record.group_name,
+        kind=record.kind,
+        source=record.source,
+        target=record.target,
+        cause=record.cause,
+        rule=record.rule,
+        requested_by=record.requested_by,
+        reason=record.reason,
+        state=record.state,
+        outcome=record.outcome,
+        started=time(record.started),
+        offline=maybe(record.stopped),
+        finished=maybe(record.finished),
+        seconds=record.seconds,
+    )
+
+
+def of_record_detail(found: history.RecordDetail) -> RecordDetailOut:
+    phases = tuple(
+        PhaseOut(
+            resource=phase.resource_name,
+            node=phase.node_name,
+            direction=phase.direction,
+            started=time(phase.started),
+            finished=maybe(phase.finished),
+            outcome=phase.outcome,
+        )
+        for phase in found.phases
+    )
+    return RecordDetailOut(record=of_record(found.record), phases=phases)

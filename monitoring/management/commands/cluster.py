@@ -1,0 +1,197 @@
+"""`manage.py cluster`: the operator's command line.
+
+Exit code 0: done; 1: the cluster refused it, it failed, was superseded or took too long;
+2: bad input. Actions wait for their outcome unless --no-wait is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import msgspec
+from django.core.management import BaseCommand
+from django.core.management.base import CommandParser
+from django.db import DatabaseError
+
+from monitoring.api import reads, schema
+from monitoring.core.model import Refused
+from monitoring.management import listings
+from monitoring.management.waiting import wait
+from monitoring.models import Cluster, FailoverRecord, Operation
+from monitoring.service import intents, lookup
+from monitoring.service.queries import history
+
+FAILED, BAD_INPUT = 1, 2
+RECORD_KINDS = [kind for kind, _ in FailoverRecord.KINDS]
+FAILBACK = ("none", "immediate", "policy")
+VERBS = ("online", "offline", "restart", "fail")
+
+
+class Command(BaseCommand):
+    help = "Look at the cluster and operate it."
+    requires_system_checks: list[str] = []  # they load every page, which takes longer than a move
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        shown = CommandParser(add_help=False)
+        shown.add_argument("--json", action="store_true", help="print JSON")
+        acting = CommandParser(add_help=False, parents=[shown])
+        acting.add_argument("--reason", default="", help="why, for the history")
+        acting.add_argument("--no-wait", action="store_true", help="return once it is accepted")
+        acting.add_argument("--timeout", type=_seconds, metavar="S", help="wait at most S seconds")
+        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+        def add(name: str, what: str, parent: CommandParser, *names: str) -> CommandParser:
+            made: CommandParser = commands.add_parser(name, help=what, description=what, parents=[parent])
+            for argument in names:
+                made.add_argument(argument.strip("[]"), nargs="?" if argument.startswith("[") else None)
+            return made
+
+        add("status", "The cluster at a glance", shown)
+        add("nodes", "List the nodes", shown)
+        groups = add("groups", "List the groups", shown)
+        groups.add_argument("--state", default="", help='such as online, "partial online", failed')
+        groups.add_argument("--node", default="", help="only groups on this node")
+        add("resources", "List the resources", shown).add_argument("--group", default="", help="of one group")
+        add("move", "Move a group to a node, the best one where none is named", acting, "group", "[node]")
+        add("online", "Bring a group online", acting, "group")
+        add("offline", "Take a group offline", acting, "group")
+        add("restart", "Take a group offline and bring it online where it is", acting, "group")
+        resource = add("resource", "Act on one resource", acting)
+        resource.add_argument("verb", choices=VERBS, help="fail simulates a failure")
+        resource.add_argument("resource")
+        pause = add("pause", "Let a node take no more groups", acting, "node")
+        pause.add_argument("--drain", action="store_true", help="and move its groups away")
+        resume = add("resume", "Let a paused node take groups again", acting, "node")
+        resume.add_argument(
+            "--failback",
+            nargs="?",
+            choices=FAILBACK,
+            default="none",
+            const="policy",
+            help="bring back groups that prefer it: policy (also without a word) asks each group's own",
+        )
+        add("evict", "Remove a node from the cluster", acting, "node")
+        self._add_history(add("history", "Failovers and moves, or with --events all that happened", shown))
+
+    def _add_history(self, parser: CommandParser) -> None:
+        parser.add_argument("--limit", type=_count, default=20, help="how many lines (default 20)")
+        parser.add_argument("--group", default="", help="only of this group")
+        parser.add_argument("--node", default="", help="only of this node")
+        parser.add_argument("--events", action="store_true", help="every event, not only passages of groups")
+        kinds = f"{', '.join(RECORD_KINDS)}; of events: {', '.join(history.EVENT_KINDS)}"
+        parser.add_argument("--kind", default="", help=kinds)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        command = options["command"]
+        try:
+            if not Cluster.objects.exists():
+                self._fail("There is no cluster in this database yet.", FAILED)
+            (getattr(self, f"_{command}", None) or self._act)(options)
+        except lookup.UnknownNameError as error:
+            self._fail(f"{error.field}: {error}", BAD_INPUT)
+        except Refused as error:
+            self._fail(f"{error.field}: {error.message}", FAILED)
+        except DatabaseError as error:
+            self._fail(f"The database cannot be used: {error}", FAILED)
+
+    def _fail(self, text: str, code: int) -> NoReturn:
+        self.stderr.write(text)
+        sys.exit(code)
+
+    # Listings
+
+    def _show(self, options: dict[str, Any], found: object, text: Callable[[], str]) -> None:
+        if options["json"]:
+            self.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode())
+        else:
+            self.stdout.write(text())
+
+    def _status(self, options: dict[str, Any]) -> None:
+        cluster, nodes, groups = reads.cluster(), reads.node_list(), reads.group_list()
+        found = {"cluster": cluster, "nodes": nodes, "groups": groups}
+        self._show(options, found, lambda: listings.status(cluster, nodes, groups, self.style))
+
+    def _nodes(self, options: dict[str, Any]) -> None:
+        found = reads.node_list()
+        self._show(options, found, lambda: listings.node_table(found, self.style))
+
+    def _groups(self, options: dict[str, Any]) -> None:
+        found = reads.group_list(state=options["state"], node=options["node"])
+        self._show(options, found, lambda: listings.group_table(found, self.style))
+
+    def _resources(self, options: dict[str, Any]) -> None:
+        found = reads.resource_list(group=options["group"])
+        self._show(options, found, lambda: listings.resource_table(found, self.style))
+
+    def _history(self, options: dict[str, Any]) -> None:
+        asked = {name: options[name] for name in ("group", "node", "kind")}
+        if options["events"]:
+            wanted = reads.filter_of(**asked, kinds=list(history.EVENT_KINDS))
+            events = [schema.of_event(row) for row in history.events(wanted, limit=options["limit"]).rows]
+            self._show(options, events, lambda: listings.event_table(events, self.style))
+            return
+        wanted = reads.filter_of(**asked, kinds=RECORD_KINDS)
+        node = lookup.node(options["node"]).name if options["node"] else ""
+        rows = history.records(wanted, limit=options["limit"], node_name=node).rows
+        records = [schema.of_record(row) for row in rows]
+        self._show(options, records, lambda: listings.record_table(records, self.style))
+
+    # Actions
+
+    def _act(self, options: dict[str, Any]) -> None:
+        """Submit the intent that a command stands for, and wait for its outcome."""
+        kind = options["command"]
+        if kind == "resource":
+            kind = f"resource-{options['verb']}"
+        elif kind == "pause" and options["drain"]:
+            kind = "drain"
+        accepted = intents.submit(
+            kind,
+            by=_who(),
+            reason=options["reason"],
+            group=lookup.group(options["group"]).pk if options.get("group") else None,
+            node=lookup.node(options["node"]).pk if options.get("node") else None,
+            resource=lookup.resource(options["resource"]).pk if options.get("resource") else None,
+            failback=options.get("failback", "none"),
+        )
+        if accepted.notice:
+            self.stderr.write(accepted.notice, self.style.WARNING)
+        operation = accepted.operation
+        if not options["no_wait"]:
+            operation = wait(operation, options["timeout"], self._tell)
+        self._report(options, operation)
+
+    def _tell(self, line: str) -> None:
+        if sys.stderr.isatty():
+            self.stderr.write(f"  {line}", self.style.HTTP_INFO)
+
+    def _report(self, options: dict[str, Any], operation: Operation) -> None:
+        running = operation.state == "running"
+        text = operation.outcome or f"{operation} is under way (operation {operation.pk})."
+        self._show(options, schema.of_operation(operation), lambda: text)
+        if operation.state != "done" and not (running and options["no_wait"]):
+            sys.exit(FAILED)
+
+
+def _who() -> str:
+    """The person at the terminal, also behind sudo."""
+    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} (command line)"
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1 to 10000")
+    return value

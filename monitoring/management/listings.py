@@ -1,0 +1,102 @@
+"""What the command line lists, as text: the same objects as --json prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.core.management.color import Style
+
+from monitoring.api import schema
+from monitoring.management.tables import clock_time, duration, since, table
+
+
+def status(
+    cluster: schema.ClusterOut,
+    nodes: Sequence[schema.NodeOut],
+    groups: Sequence[schema.GroupOut],
+    style: Style,
+) -> str:
+    """The cluster at a glance."""
+    up = sum(node.state == "Up" for node in nodes)
+    online = sum(group.state == "Online" for group in groups)
+    head = f"{cluster.name}: {up} of {len(nodes)} nodes up, {online} of {len(groups)} groups online"
+    return "\n\n".join([head, node_table(nodes, style), group_table(groups, style)])
+
+
+def node_table(nodes: Sequence[schema.NodeOut], style: Style) -> str:
+    rows = [[n.name, n.state, since(n.since), _groups(n), n.description] for n in nodes]
+    return table(["NODE", "STATE", "FOR", "GROUPS", "DESCRIPTION"], rows, style)
+
+
+def _groups(node: schema.NodeOut) -> str:
+    failed = f" ({node.failed_groups} failed)" if node.failed_groups else ""
+    drain = ", draining" if node.drain == "running" else ""
+    return f"{node.groups}{failed}{drain}"
+
+
+def group_table(groups: Sequence[schema.GroupOut], style: Style) -> str:
+    rows = [
+        [
+            group.name,
+            group.state,
+            since(group.since),
+            group.owner or "-",
+            ", ".join(group.preferred_owners) or "-",
+            f"{group.online} of {group.resources} online",
+            _note(group),
+        ]
+        for group in groups
+    ]
+    return table(["GROUP", "STATE", "FOR", "OWNER", "PREFERRED", "RESOURCES", "NOW"], rows, style)
+
+
+def _note(group: schema.GroupOut) -> str:
+    """What is under way and by whom it was asked, else what an operator should know."""
+    if group.doing:
+        return f"{group.doing} (asked by {group.asked_by})" if group.asked_by else group.doing
+    if group.given_up:
+        return "given up: over its failover threshold"
+    if group.stopped and group.wanted:
+        return f"{group.stopped} stopped by an operator"
+    return ""
+
+
+def resource_table(resources: Sequence[schema.ResourceOut], style: Style) -> str:
+    rows = [[r.name, r.type, r.state, since(r.since), r.group, r.owner or "-", _health(r)] for r in resources]
+    return table(["RESOURCE", "TYPE", "STATE", "FOR", "GROUP", "OWNER", "NOTE"], rows, style)
+
+
+def _health(resource: schema.ResourceOut) -> str:
+    if resource.state == "Failed":
+        return resource.last_failure
+    restarts = (
+        f"{resource.restarts} of {resource.restart_threshold} restarts used" if resource.restarts else ""
+    )
+    stopped = "" if resource.wanted else "stopped by an operator"
+    return resource.progress or stopped or restarts
+
+
+def record_table(records: Sequence[schema.RecordOut], style: Style) -> str:
+    """Passages of groups, oldest first, so that the newest is next to the prompt."""
+    rows = [
+        [
+            clock_time(record.started),
+            record.group,
+            record.kind,
+            f"{record.source or '-'} > {record.target}",
+            duration(record.seconds),
+            record.state,
+            record.cause,
+        ]
+        for record in reversed(records)
+    ]
+    return table(["STARTED", "GROUP", "KIND", "FROM > TO", "TOOK", "OUTCOME", "CAUSE"], rows, style)
+
+
+def event_table(events: Sequence[schema.EventOut], style: Style) -> str:
+    """Lines of the history, oldest first."""
+    rows = [
+        [clock_time(event.at), event.severity, str(event.code or ""), event.text]
+        for event in reversed(events)
+    ]
+    return table(["AT", "SEVERITY", "ID", "WHAT"], rows, style)

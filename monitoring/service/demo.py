@@ -1,0 +1,108 @@
+"""The demo cluster: two nodes, two Exchange Virtual Servers, active/active, and first users.
+
+Everything is real: the disks are folders on shared storage, the addresses are loopback
+addresses derived from the dashboard's port, so that two copies run side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.contrib.auth.models import User
+
+from monitoring.models import Cluster, Group, Node
+from monitoring.models.roles import Role, grant
+from monitoring.service import topology
+from monitoring.service.lock import cluster_lock
+
+BY = "setup"
+SERVERS = (("EVS1", "NODE1", 11), ("EVS2", "NODE2", 12))
+"""Virtual server, the node that it prefers, last byte of its address."""
+USERS = (("admin", Role.ADMINISTRATOR), ("operator", Role.OPERATOR), ("viewer", Role.VIEWER))
+IS_ALIVE_MS = 10_000
+"""A demo shows a lost address or disk sooner than the default of a minute would."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstUser:
+    """A user that was just created; the password is told once and kept nowhere."""
+
+    name: str
+    role: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What a set-up did: `created` is False where there was a cluster already."""
+
+    created: bool
+    users: tuple[FirstUser, ...]
+
+
+def set_up(home: Path, shared: Path, port: int) -> Demo:
+    """Create what is missing of the demo: all or nothing, and nothing in a cluster that has nodes.
+
+    The disks of the virtual servers are folders in `shared`, which all nodes must see. The
+    nodes' keys are written below `home`/nodes each time, for the agents of this machine.
+    """
+    Cluster.objects.get_or_create(pk=1)
+    topology.sync_types()
+    with cluster_lock():
+        created = not Node.objects.exists()
+        if created:
+            _create_cluster(shared, port)
+        users = tuple(_create_users()) if not User.objects.exists() else ()
+    for node in Node.objects.all():
+        write_key(home, node)
+    return Demo(created, users)
+
+
+def address_of(port: int, last: int) -> str:
+    """A loopback address of this copy's own: 127.<port, high byte>.<port, low byte>.<last>."""
+    return f"127.{port >> 8}.{port & 255}.{last}"
+
+
+def write_key(home: Path, node: Node) -> None:
+    """Put a node's key where its agent reads it; readable for this user only."""
+    folder = home / "nodes" / node.name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / "key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(node.key)
+
+
+def _create_cluster(shared: Path, port: int) -> None:
+    names = {node: topology.add_node(node, by=BY) for _, node, _ in SERVERS}
+    for server, preferred, last in SERVERS:
+        _create_server(server, names[preferred], address_of(port, last), shared / server)
+
+
+def _create_server(name: str, preferred: Node, address: str, disk: Path) -> None:
+    """One virtual server with all that it needs, to be online on the node that it prefers."""
+    group = topology.create_group(
+        {"name": name, "description": "Exchange Virtual Server with its own mail store"}, by=BY
+    )
+    topology.set_preferred_owners(group.pk, [preferred.pk], by=BY)
+    for type_name, what, properties in (
+        ("IP Address", "IP Address", {"Address": address, "SubnetMask": "255.0.0.0"}),
+        ("Network Name", "Network Name", {"Name": name}),
+        ("Physical Disk", "Disk", {"Path": str(disk)}),
+    ):
+        settings = {"name": f"{name} {what}", "is_alive_ms": IS_ALIVE_MS}
+        topology.create_resource(group.pk, type_name, settings, properties=properties, by=BY)
+    attendant = {"name": f"{name} System Attendant"}
+    topology.create_resource(group.pk, "Exchange System Attendant", attendant, by=BY)
+    Group.objects.filter(pk=group.pk).update(owner=preferred, persistent_online=True)
+
+
+def _create_users() -> list[FirstUser]:
+    created = []
+    for name, role in USERS:
+        password = secrets.token_urlsafe(12)
+        grant(User.objects.create_user(name, password=password), role)
+        created.append(FirstUser(name, role.value, password))
+    return created
