@@ -44,10 +44,10 @@ class Demo:
 
 
 def set_up(home: Path, shared: Path, port: int) -> Demo:
-    """Create what is missing of the demo: all or nothing, and nothing in a cluster that has nodes.
+    """Create the demo, all or nothing; a cluster that has nodes is left as it is.
 
     The disks of the virtual servers are folders in `shared`, which all nodes must see. The
-    nodes' keys are written below `home`/nodes each time, for the agents of this machine.
+    keys of the nodes of this machine, those with a folder in `home`/nodes, are written each time.
     """
     Cluster.objects.get_or_create(pk=1)
     topology.sync_types()
@@ -57,7 +57,8 @@ def set_up(home: Path, shared: Path, port: int) -> Demo:
             _create_cluster(shared, port)
         users = tuple(_create_users()) if not User.objects.exists() else ()
     for node in Node.objects.all():
-        write_key(home, node)
+        if created or (home / "nodes" / node.name).is_dir():
+            write_key(home, node)
     return Demo(created, users)
 
 
