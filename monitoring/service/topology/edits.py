@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models, transaction
 
 from monitoring.models import Group, Node, Operation, Resource
-from monitoring.service import journal
+from monitoring.service import decide, journal
 from monitoring.service.lock import Held, cluster_lock
 
 PROPERTY_NAMES = {
@@ -47,17 +47,14 @@ class Edit:
     by: str
     reason: str
     operation: Operation | None = None
+    respecified: set[int] = field(default_factory=set)
+    """Groups whose owners have to run something else from now on."""
 
-    def record(
-        self,
-        done: str,
-        subject: Group | Resource | Node | models.Model,
-        *,
-        code: int = 0,
-    ) -> None:
+    def record(self, done: str, subject: models.Model, *, code: int = 0) -> None:
         """Add "<by> <done>." to the history; the first line names the operation.
 
-        The groups concerned are decided about again after the commit.
+        The group concerned is decided about again after the commit; its owner gets a new
+        assignment where a resource changed.
         """
         about = _references(subject)
         reason = f" Reason: {self.reason}" if self.reason and self.operation is None else ""
@@ -74,9 +71,12 @@ class Edit:
                 finished_at=self.held.now,
                 **about,
             )
+            self.held.operations.add(self.operation.pk)
         journal.add(self.held, text, code=code, operation=self.operation, by=self.by, **about)
-        if about["group"] is not None:
-            self.held.dirty.add(about["group"].pk)
+        if isinstance(subject, Resource):
+            self.respecified.add(subject.group_id)
+        elif isinstance(subject, Group):
+            self.held.dirty.add(subject.pk)
 
 
 def _references(subject: models.Model) -> dict[str, Any]:
@@ -92,7 +92,10 @@ def edit(by: str, reason: str = "") -> Iterator[Edit]:
         newest = held.cluster.last_event
         try:
             with transaction.atomic():
-                yield Edit(held, by, reason.strip())
+                change = Edit(held, by, reason.strip())
+                yield change
+                if change.respecified:
+                    decide.touch(change.respecified)
         except BaseException:
             held.cluster.last_event = newest  # its events are undone too: no gap
             raise

@@ -66,7 +66,6 @@ def delete_group(group_id: int, *, by: str, reason: str = "", force: bool = Fals
         delete_all(change, resources)
         _close_operations(change, group)
         _release(change, group)
-        change.held.dirty.discard(group.pk)
         group.delete()
 
 

@@ -57,5 +57,5 @@ def edit_type(type_id: int, values: Mapping[str, Any], *, by: str, reason: str =
             type_.save(update_fields=list(values))
             change.record(f"changed the resource type {type_}: {', '.join(changes)}", type_)
             using = Group.objects.filter(resources__type=type_).values_list("pk", flat=True)
-            change.held.dirty.update(using)
+            change.respecified.update(using)
     return type_
