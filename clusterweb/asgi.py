@@ -13,6 +13,7 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()
 
+import monitoring.web.topics  # noqa: E402, F401  # each page registers what of it is live
 from monitoring.live.routing import urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(

@@ -12,7 +12,7 @@ It returns elements that each carry an id, and the page swaps them in where it h
 ("" where nothing on this page changed). They come from the same templates as the page
 itself, with the `role` of those who watch, so a viewer's fragments hold no action. An
 element with `data-parent="ID"` that the page does not have yet, or has elsewhere, is put
-into that parent, in the order of `data-sort`; one with `data-gone` is removed.
+into that parent, in the order of `data-sort`.
 
 A render function runs in a thread of the hub, once for all who watch the topic with the
 same role, and reads the database as it is then: newer than `change` does no harm.
@@ -30,7 +30,8 @@ from monitoring.models.roles import Role
 class Change:
     """What was altered up to and with the event number `seq`, by ids.
 
-    `since` is the number up to which all who watch were told already.
+    `since` is the number up to which all who watch were told already. `whole`: too much is
+    different to be told in parts, so the pages load anew and no fragment is rendered.
     """
 
     seq: int
@@ -38,6 +39,7 @@ class Change:
     groups: frozenset[int] = frozenset()
     nodes: frozenset[int] = frozenset()
     resources: frozenset[int] = frozenset()
+    whole: bool = False
 
     def __or__(self, other: Change) -> Change:
         return Change(
@@ -46,6 +48,7 @@ class Change:
             self.groups | other.groups,
             self.nodes | other.nodes,
             self.resources | other.resources,
+            self.whole or other.whole,
         )
 
 
@@ -60,7 +63,9 @@ class Topic:
     def parse(cls, text: str) -> Topic | None:
         """Read "overview" or "group:5"; None where nothing of that kind can be watched."""
         kind, _, number = text.partition(":")
-        if kind not in _renderers or (number and not (number.isascii() and number.isdigit() and len(number) < 19)):
+        if kind not in _renderers or (
+            number and not (number.isascii() and number.isdigit() and len(number) < 19)
+        ):
             return None
         return cls(kind, int(number) if number else None)
 

@@ -84,7 +84,9 @@ def icon(name: str, size: str = "") -> SafeString:
 def state(value: State, form: str = "") -> SafeString:
     colour, name = looks(value)
     moving = "pulse" if colour == "is-busy" else ""
-    return format_html('<span class="state {} {} {}">{}{}</span>', colour, form, moving, icon(name), value.label)
+    return format_html(
+        '<span class="state {} {} {}">{}{}</span>', colour, form, moving, icon(name), value.label
+    )
 
 
 @register.simple_tag

@@ -6,6 +6,7 @@
 {{ severity|weight }}            "is-bad": the tone of an event's severity
 {{ record.state|outcome_tone }}  the tone of how a failover or operation ended
 {{ at|offset_from:start }}        "+0.734 s": a moment by the time since another
+{{ event.seq|newest_first }}     key by which text sorts numbers, the largest first
 {% story event %}                an event's sentence, the names in it linked to their pages
 """
 
@@ -62,6 +63,11 @@ def length_of_time(value: int) -> str:
 @register.filter
 def offset_from(at: float, start: float) -> str:
     return f"{at - start:+.3f} s"
+
+
+@register.filter
+def newest_first(number: int) -> str:
+    return f"{10**16 - number:017}"
 
 
 @register.filter

@@ -16,5 +16,9 @@ urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", role_not_required(auth.LogoutView.as_view()), name="logout"),
     path("password/", role_not_required(auth.PasswordChangeView.as_view()), name="password_change"),
-    path("password/done/", role_not_required(auth.PasswordChangeDoneView.as_view()), name="password_change_done"),
+    path(
+        "password/done/",
+        role_not_required(auth.PasswordChangeDoneView.as_view()),
+        name="password_change_done",
+    ),
 ]

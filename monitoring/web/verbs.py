@@ -1,0 +1,43 @@
+"""The actions that a page offers: what each is called, what it asks for, and who may run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitoring.models.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """`kind` as the cluster service knows it; `label` is what the button says.
+
+    `asks`: fields of the confirmation beside the reason: "node", "failback", "confirm".
+    """
+
+    kind: str
+    label: str
+    icon: str
+    tone: str = "primary"
+    role: Role = Role.OPERATOR
+    asks: tuple[str, ...] = ()
+
+
+GROUP: Mapping[str, Verb] = {
+    "move": Verb("move", "Move", "arrow-right-left", asks=("node",)),
+    "offline": Verb("offline", "Take offline", "power", "danger"),
+    "online": Verb("online", "Bring online", "play"),
+    "restart": Verb("restart", "Restart", "rotate-cw", "danger"),
+}
+NODE: Mapping[str, Verb] = {
+    "pause": Verb("pause", "Pause", "pause"),
+    "drain": Verb("drain", "Drain", "droplets"),
+    "resume": Verb("resume", "Resume", "play", asks=("failback",)),
+    "evict": Verb("evict", "Evict", "log-out", "danger", Role.ADMINISTRATOR, ("confirm",)),
+}
+RESOURCE: Mapping[str, Verb] = {
+    "online": Verb("resource-online", "Bring online", "play"),
+    "offline": Verb("resource-offline", "Take offline", "power", "danger"),
+    "restart": Verb("resource-restart", "Restart", "rotate-cw", "danger"),
+    "fail": Verb("resource-fail", "Simulate a failure", "zap", "danger"),
+}
