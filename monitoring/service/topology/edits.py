@@ -111,9 +111,9 @@ def assign(row: models.Model, values: Mapping[str, Any], fields: frozenset[str])
 
     Only `fields` may be set. Nothing is saved.
     """
-    for field in values:
-        if field not in fields:
-            raise refuse(field, f"{type(row).__name__} has no property {field!r} that can be set.")
+    for name in values:
+        if name not in fields:
+            raise refuse(name, f"{type(row).__name__} has no property {name!r} that can be set.")
     before = {name: getattr(row, name) for name in values}
     for name, value in values.items():
         setattr(row, name, value.strip() if isinstance(value, str) else value)
