@@ -80,6 +80,13 @@ def test_history_of_events_tells_who_did_what(run: Run, evs1: Group) -> None:
     assert run("history", "--events", "--limit", "1").out.rstrip().endswith("alice created the group EVS1.")
 
 
+def test_a_node_is_added_with_the_key_that_its_agent_needs(run: Run) -> None:
+    added = run("add-node", "NODE3")
+    assert added.out.strip() == Node.objects.get(name="NODE3").key == run("node-key", "node3").out.strip()
+    again = run("add-node", "node3")
+    assert (again.code, again.err.strip()) == (2, "name: A node named NODE3 exists already.")
+
+
 def test_an_empty_database_is_one_clear_line(run: Run, cluster: object) -> None:
     from monitoring.models import Cluster
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.core.management import BaseCommand
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
@@ -23,7 +24,7 @@ from monitoring.core.model import Refused
 from monitoring.management import listings
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
-from monitoring.service import intents, lookup
+from monitoring.service import intents, lookup, topology
 from monitoring.service.queries import history
 
 FAILED, BAD_INPUT = 1, 2
@@ -76,6 +77,8 @@ class Command(BaseCommand):
             help="bring back groups that prefer it: policy (also without a word) asks each group's own",
         )
         add("evict", "Remove a node from the cluster", acting, "node")
+        add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
+        add("node-key", "Print the key that the agent of a node needs", shown, "node")
         self._add_history(add("history", "Failovers and moves, or with --events all that happened", shown))
 
     def _add_history(self, parser: CommandParser) -> None:
@@ -91,9 +94,12 @@ class Command(BaseCommand):
         try:
             if not Cluster.objects.exists():
                 self._fail("There is no cluster in this database yet.", FAILED)
-            (getattr(self, f"_{command}", None) or self._act)(options)
+            (getattr(self, f"_{command.replace('-', '_')}", None) or self._act)(options)
         except lookup.UnknownNameError as error:
             self._fail(f"{error.field}: {error}", BAD_INPUT)
+        except ValidationError as error:
+            lines = [f"{field}: {text}" for field, texts in error.message_dict.items() for text in texts]
+            self._fail("\n".join(lines), BAD_INPUT)
         except Refused as error:
             self._fail(f"{error.field}: {error.message}", FAILED)
         except DatabaseError as error:
@@ -140,6 +146,16 @@ class Command(BaseCommand):
         rows = history.records(wanted, limit=options["limit"], node_name=node).rows
         records = [schema.of_record(row) for row in rows]
         self._show(options, records, lambda: listings.record_table(records, self.style))
+
+    # The keys of nodes, for who sets up their agents
+
+    def _add_node(self, options: dict[str, Any]) -> None:
+        node = topology.add_node(options["name"], by=_who())
+        self._show(options, {"name": node.name, "key": node.key}, lambda: node.key)
+
+    def _node_key(self, options: dict[str, Any]) -> None:
+        node = lookup.node(options["node"])
+        self._show(options, {"name": node.name, "key": node.key}, lambda: node.key)
 
     # Actions
 
