@@ -160,7 +160,7 @@ class Agent:
         """First: take everything offline in order. Again: by force."""
         self._stops += 1
         seconds = self._settings.stop_seconds if self._stops == 1 else 0.0
-        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._leave(seconds)))
+        self._leaving = asyncio.run_coroutine_threadsafe(self._leave(seconds), self._loop)
 
     async def _leave(self, seconds: float) -> None:
         logger.info("stopping: all resources go offline")
@@ -179,7 +179,7 @@ class Agent:
         if not self._has_left:
             asyncio.run_coroutine_threadsafe(self._leave(self._settings.stop_seconds), self._loop).result()
         logging.shutdown()
-        os._exit(0)
+        os._exit(0 if self._stops else 1)
 
 
 def _monitor_step(agent: Agent) -> type[bootsteps.StartStopStep]:

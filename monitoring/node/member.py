@@ -62,7 +62,6 @@ class Member:
         open_envelope: Callable[[object], Downward],
         next_incarnation: Callable[[], int],
         on_renewed: Callable[[float], None],
-        version: str = "",
     ) -> None:
         self._node = node
         self._loop = loop
@@ -70,7 +69,6 @@ class Member:
         self._open = open_envelope
         self._next_incarnation = next_incarnation
         self._on_renewed = on_renewed
-        self._version = version
         self._broker = Courier("broker", broker, loop, self._broker_done)
         self._second = Courier("second", second, loop, self._second_done) if second is not None else None
         self._second_is_new = True
@@ -101,7 +99,7 @@ class Member:
         self._beat_timer = self._loop.call_later(self._lease.interval, self._beat)
         self._number += 1
         self._lease.sent(self._number, clock.now())
-        self._latest = Heartbeat(self._outbox.incarnation, self._number, self._outbox.reports, self._version)
+        self._latest = Heartbeat(self._outbox.incarnation, self._number, self._outbox.reports)
         self._outbox.beat(self._latest)
         self.pump()
 
@@ -192,9 +190,16 @@ class Member:
     # The lease
 
     def _watch_lease(self, ends: float) -> None:
-        """One timer, set again when it finds the lease renewed: renewals cost nothing."""
-        if self._lease_timer is None:
-            self._lease_timer = self._loop.call_later(max(0.0, ends - clock.now()), self._lease_due)
+        """One timer, set again when it finds the lease renewed: a renewal costs nothing.
+
+        Only a lease that was made shorter moves it forward.
+        """
+        due = self._loop.time() + max(0.0, ends - clock.now())
+        if self._lease_timer is not None:
+            if self._lease_timer.when() <= due:
+                return
+            self._lease_timer.cancel()
+        self._lease_timer = self._loop.call_at(due, self._lease_due)
 
     def _lease_due(self) -> None:
         self._lease_timer = None
@@ -238,9 +243,7 @@ class Member:
         if self._beat_timer is not None:
             self._beat_timer.cancel()
         self._number += 1
-        self._latest = Heartbeat(
-            self._outbox.incarnation, self._number, self._outbox.reports, self._version, leaving=True
-        )
+        self._latest = Heartbeat(self._outbox.incarnation, self._number, self._outbox.reports, leaving=True)
         self._outbox.beat(self._latest)
         self.pump()
         for _ in range(int(LAST_WORDS / 0.01)):

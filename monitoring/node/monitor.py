@@ -66,6 +66,7 @@ class Monitor:
         self._unsettled: set[int] = set()
         self._settling = False
         self._stopping = False
+        self._closing: set[asyncio.Task[None]] = set()
         self._operations: deque[int] = deque(maxlen=OPERATIONS_REMEMBERED)
         self._all_down = asyncio.Event()
         self._all_down.set()
@@ -192,7 +193,9 @@ class Monitor:
         self._outbox.tell(GroupReport(held.id, held.epoch, held.serial, tuple(r.report() for r in gone)))
         for resource in gone:
             del self._owners[resource.id]
-            self._loop.create_task(resource.close())
+            closing = self._loop.create_task(resource.close())
+            self._closing.add(closing)  # a task that nobody holds may vanish
+            closing.add_done_callback(self._closing.discard)
 
     # The end of a life
 
