@@ -4,7 +4,8 @@
 {% icon "server" "small" %}      with a class
 {% state group.state %}          badge of a ResourceState, GroupState or NodeState: icon and word
 {% state value "plain" %}        without its pill
-{% chip resource.state label %}  the icon alone, with `label` for pointer and screen reader
+{% chip resource.state label type %}  the icon alone, with `label` for pointer and screen reader;
+                                 what is Online shows the icon of its type instead
 {{ state|tone }}                 "is-ok", "is-bad": the class that carries the colour
 {% since at %}                   how long ago, counted on by the page: "3 min"
 {% moment at %}                  date and time in local time, cluster time given
@@ -14,6 +15,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
 from django import template
 from django.templatetags.static import static
@@ -22,6 +24,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from monitoring.core.states import GroupState, NodeState, ResourceState
+from monitoring.resource_dlls import registry
 from monitoring.service import clock
 
 State = ResourceState | GroupState | NodeState
@@ -89,9 +92,21 @@ def state(value: State, form: str = "") -> SafeString:
     )
 
 
+@register.filter
+@cache
+def type_icon(type_name: str) -> str:
+    """Name of the icon that the resource DLL of this type gives; a plain box where it is not installed."""
+    try:
+        return registry.get(type_name).icon
+    except registry.UnknownTypeError:
+        return "box"
+
+
 @register.simple_tag
-def chip(value: State, label: str) -> SafeString:
+def chip(value: State, label: str, type_name: str = "") -> SafeString:
     colour, name = looks(value)
+    if type_name and value is ResourceState.ONLINE:
+        name = type_icon(type_name)
     text = f"{label}: {value.label}"
     moving = "pulse" if colour == "is-busy" else ""
     return format_html(

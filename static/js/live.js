@@ -158,6 +158,7 @@ function morph(old, fresh) {
 /** Put an element into its parent, in the order of data-sort; leave it where it is right. */
 function place(node) {
   const parent = document.getElementById(node.dataset.parent);
+  if (!parent) return; // a list that is filtered keeps its own order
   const { sort } = node.dataset;
   const after = [...parent.children].find((other) => other !== node && other.dataset.sort > sort) ?? null;
   if (node.parentElement === parent && (node.nextElementSibling === after)) return;

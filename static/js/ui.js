@@ -41,7 +41,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
   first?.focus();
 });
 
-document.addEventListener("closeDialog", () => dialog.close());
+document.addEventListener("closeDialog", () => {
+  dialog.close();
+  dialog.replaceChildren(); // at once: the answer that closed it may be swapped before "close" comes
+});
 dialog.addEventListener("close", () => {
   dialog.replaceChildren();
   const back = opener && $("a, button, summary", document.getElementById(opener) ?? undefined);
