@@ -251,7 +251,8 @@ def open_down(raw: object, node: str, key: str) -> Downward:
     if not envelope.down or envelope.node != node:
         raise MessageError(f"envelope: addressed to {envelope.node}, not to {node}")
     _verify(envelope, key)
-    return _decode(_down, envelope.body)
+    message: Downward = _decode(_down, envelope.body)
+    return message
 
 
 def open_up(envelope: Envelope, key: str) -> Upward:
@@ -259,7 +260,8 @@ def open_up(envelope: Envelope, key: str) -> Upward:
     if envelope.down:
         raise MessageError("envelope: a message to a node was sent to the cluster service")
     _verify(envelope, key)
-    return _decode(_up, envelope.body)
+    message: Upward = _decode(_up, envelope.body)
+    return message
 
 
 def _verify(envelope: Envelope, key: str) -> None:

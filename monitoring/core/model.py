@@ -29,7 +29,7 @@ class ResourceView:
 
     `requires` is the dependency expression, an AND of OR sets of resource ids. `failures`
     are the times of failures on the present owner within RestartPeriod. `failure` is the
-    cause of a reported failure on which nothing was decided yet.
+    cause of a reported failure on which nothing was decided yet, `last_failure` the newest one.
     """
 
     id: int
@@ -41,6 +41,7 @@ class ResourceView:
     running: bool = False
     attempt: int = 1
     failure: str = ""
+    last_failure: str = ""
     failures: tuple[float, ...] = ()
     restart_at: float | None = None
     retry_at: float | None = None
@@ -234,7 +235,7 @@ class Candidate:
     rule: str = ""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  (the word that an operator reads)
     """An intent that cannot be accepted. `field` names what was wrong with the request."""
 
     def __init__(self, field: str, message: str) -> None:

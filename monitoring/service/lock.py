@@ -31,6 +31,7 @@ class Held:
     groups: set[int] = field(default_factory=set)
     nodes: set[int] = field(default_factory=set)
     resources: set[int] = field(default_factory=set)
+    operations: set[int] = field(default_factory=set)
     dirty: set[int] = field(default_factory=set)
     """Groups to decide about after the commit, by the cluster service."""
     messages: list[tuple[str, str, Downward]] = field(default_factory=list)

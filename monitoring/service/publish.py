@@ -31,7 +31,7 @@ def after_commit(held: Held) -> None:
         send_task("node.command", f"node.{node}", [seal(node, message, key)])
     if held.dirty:
         send_task("cluster.decide", "cluster", [sorted(held.dirty)])
-    if held.groups or held.nodes or held.resources:
+    if held.groups or held.nodes or held.resources or held.operations:
         announce(held)
 
 
@@ -51,6 +51,7 @@ def announce(held: Held) -> None:
         "groups": sorted(held.groups),
         "nodes": sorted(held.nodes),
         "resources": sorted(held.resources),
+        "operations": sorted(held.operations),
     }
     layer = get_channel_layer()
     if layer is not None:

@@ -1,0 +1,104 @@
+"""Who is a member: which nodes have surely lost their lease, and when silence proves nothing.
+
+A node is seen where the number of its newest heartbeat, as the database has it, changes.
+The observer notes by its own monotonic clock when it first saw that number: never earlier
+than the node sent it, so a lease that has run out on this side has run out on the node's.
+No wall clock takes part, and no two clocks are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """The cluster's lease settings, in seconds."""
+
+    interval: float
+    lease: float
+    margin: float
+    grace: float = 10.0
+    """For nodes that this observer has never seen alive: it may have started before them."""
+
+    @property
+    def gap(self) -> float:
+        """Silence of *all* nodes that means the way to them is gone, not they."""
+        return max(3 * self.interval, self.lease / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The newest heartbeat of a node, and when its number was first seen (monotonic seconds)."""
+
+    incarnation: int
+    number: int
+    at: float
+    alive: bool
+    """True once the number was seen to change: the node lives in the observer's time."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What one observer has seen of all nodes. A value: `look` gives the next one."""
+
+    started: float
+    contact_since: float
+    last_contact: float | None = None
+    sightings: Mapping[int, Sighting] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, now: float) -> Watch:
+        """An observer that has seen nothing yet."""
+        return cls(started=now, contact_since=now)
+
+    def look(self, heartbeats: Iterable[tuple[int, int, int]], now: float, terms: LeaseTerms) -> Watch:
+        """See the (node, incarnation, number) of all nodes as they are at `now`.
+
+        Where nothing was heard from anybody for a gap, the contact begins anew: a broker
+        that comes back must not make those look dead that are heard a moment later.
+        """
+        seen: dict[int, Sighting] = {}
+        changed = False
+        for node, incarnation, number in heartbeats:
+            old = self.sightings.get(node)
+            if old is not None and (old.incarnation, old.number) == (incarnation, number):
+                seen[node] = old
+                continue
+            changed = changed or old is not None
+            seen[node] = Sighting(incarnation, number, now, alive=old is not None)
+        last, since = self.last_contact, self.contact_since
+        if changed:
+            if last is None or now - last > terms.gap:
+                since = now
+            last = now
+        return Watch(self.started, since, last, seen)
+
+    def heard(self, node: int, incarnation: int, number: int, now: float) -> Watch:
+        """The node spoke to this very process: it is alive."""
+        sighting = Sighting(incarnation, number, now, alive=True)
+        return replace(self, sightings={**self.sightings, node: sighting})
+
+    def has_heard(self, node: int) -> bool:
+        """True where the node was seen alive by this observer."""
+        sighting = self.sightings.get(node)
+        return sighting is not None and sighting.alive
+
+    def contact_lost(self, now: float, terms: LeaseTerms) -> bool:
+        """True where nobody is heard: nothing may be concluded about anyone."""
+        return self.last_contact is None or now - self.last_contact > terms.gap
+
+    def silence(self, node: int, now: float) -> float:
+        """Seconds since the node was last seen alive, while others could be heard."""
+        sighting = self.sightings.get(node)
+        return now - max(sighting.at if sighting else self.started, self.contact_since)
+
+    def lost(self, node: int, now: float, terms: LeaseTerms) -> bool:
+        """True where the lease of the node has surely run out."""
+        if self.contact_lost(now, terms):
+            return False
+        limit = terms.lease + terms.margin
+        if not self.has_heard(node):
+            limit = max(limit, terms.grace)
+        return self.silence(node, now) >= limit

@@ -1,0 +1,107 @@
+"""Messages from nodes: checked, applied once, answered. The only way in for what nodes know."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db.models import F
+
+from monitoring.core.messages import (
+    Envelope,
+    Heartbeat,
+    HeartbeatAck,
+    LogEntry,
+    MessageError,
+    Report,
+    open_up,
+    read_envelope,
+)
+from monitoring.core.states import Severity
+from monitoring.models import Cluster, Node, Resource
+from monitoring.service import journal, membership, reports
+from monitoring.service.lock import cluster_lock
+
+log = logging.getLogger(__name__)
+
+
+def receive(raw: object) -> HeartbeatAck | None:
+    """Take one message in; return the answer that its sender waits for, if any.
+
+    MessageError where it is malformed, or not from whom it says: it is counted, and
+    changes nothing.
+    """
+    envelope = read_envelope(raw)
+    node = Node.objects.filter(name=envelope.node).first()
+    if node is None:
+        raise MessageError(f"envelope: {envelope.node} is not a member of the cluster")
+    message = _open(envelope, node)
+    if isinstance(message, Heartbeat):
+        return _heartbeat(node, message)
+    if isinstance(message, Report):
+        reports.take(node.pk, message)
+    else:
+        _log_entry(node, message)
+    return None
+
+
+def _open(envelope: Envelope, node: Node) -> Heartbeat | Report | LogEntry:
+    try:
+        return open_up(envelope, node.key)
+    except MessageError:
+        refuse(node)
+        raise
+
+
+def refuse(node: Node) -> None:
+    """Count a message of the node that was not taken."""
+    Node.objects.filter(pk=node.pk).update(refused_messages=F("refused_messages") + 1)
+
+
+def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | None:
+    """Renew the lease of a member; let a new life in. A life that was declared lost gets no answer."""
+    if beat.incarnation > node.incarnation:
+        with cluster_lock() as held:
+            fresh = Node.objects.get(pk=node.pk)
+            if beat.incarnation > fresh.incarnation:
+                membership.join(held, fresh, beat.incarnation, beat.number)
+    elif beat.leaving:
+        _leaving(node, beat)
+        return None
+    else:
+        alive = Node.objects.filter(pk=node.pk, incarnation=beat.incarnation, state__in=membership.MEMBERS)
+        if not alive.filter(heartbeat__lt=beat.number).update(heartbeat=beat.number) and not alive.exists():
+            refuse(node)
+            return None
+    cluster = Cluster.objects.get()
+    return HeartbeatAck(
+        incarnation=beat.incarnation,
+        number=beat.number,
+        interval_ms=cluster.heartbeat_interval_ms,
+        lease_ms=cluster.lease_ms,
+        margin_ms=cluster.margin_ms,
+        resend=beat.incarnation == node.incarnation and beat.reports > node.reports,
+    )
+
+
+def _leaving(node: Node, beat: Heartbeat) -> None:
+    with cluster_lock() as held:
+        fresh = Node.objects.get(pk=node.pk)
+        if fresh.incarnation == beat.incarnation and fresh.state in membership.MEMBERS:
+            membership.leave(held, fresh)
+
+
+def _log_entry(node: Node, entry: LogEntry) -> None:
+    with cluster_lock() as held:
+        if entry.incarnation != node.incarnation:
+            refuse(node)
+            return
+        resource = Resource.objects.filter(pk=entry.resource or 0).select_related("group").first()
+        journal.add(
+            held,
+            entry.text,
+            code=entry.code,
+            severity=Severity(entry.level),
+            group=resource.group if resource else None,
+            resource=resource,
+            node=node,
+        )

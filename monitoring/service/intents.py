@@ -1,0 +1,224 @@
+"""Operators' intents: checked, recorded, and put into effect in one transaction.
+
+What `submit` accepted is never lost: the operation is a row before anything is done about
+it, and ends as done, failed or superseded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitoring.core import nodes as node_rules
+from monitoring.core.intents import request
+from monitoring.core.model import Intent, Refused
+from monitoring.core.states import NodeState
+from monitoring.models import Group, Node, Operation, Resource
+from monitoring.service import decide, drains, journal, membership, snapshot
+from monitoring.service.lock import Held, cluster_lock
+
+GROUP_KINDS = ("move", "online", "offline", "restart")
+RESOURCE_KINDS = ("resource-online", "resource-offline", "resource-restart", "resource-fail")
+NODE_KINDS = ("pause", "drain", "resume", "evict")
+NODE_EVICTED = 1011
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An intent that will be carried out, or reported as failed.
+
+    `notice` says what was under way before it and by whom that was asked, empty for nothing.
+    """
+
+    operation: Operation
+    notice: str = ""
+
+
+def submit(
+    kind: str,
+    *,
+    by: str,
+    reason: str = "",
+    group: int | None = None,
+    resource: int | None = None,
+    node: int | None = None,
+    failback: str = "none",
+) -> Accepted:
+    """Accept an intent, or raise Refused naming the field that was wrong.
+
+    `kind` is one of GROUP_KINDS (with `group`, and `node` as the target of a move, None for
+    the best), RESOURCE_KINDS (with `resource`) or NODE_KINDS (with `node`; `failback` of a
+    resume is none, immediate or policy).
+    """
+    reason = reason.strip()
+    with cluster_lock() as held:
+        if kind in GROUP_KINDS:
+            return _for_group(held, kind, group, by, reason, target=node)
+        if kind in RESOURCE_KINDS:
+            return _for_resource(held, kind, resource, by, reason)
+        if kind in NODE_KINDS:
+            return _for_node(held, kind, node, by, reason, failback)
+        raise Refused("kind", f"There is no action named {kind!r}.")
+
+
+def under_way(group: Group) -> str:
+    """What is being done with the group now and who asked for it, as a sentence; empty for nothing."""
+    for operation in (group.transit_operation, group.operation):
+        if operation is not None and operation.state == "running":
+            what = operation.get_kind_display().lower()
+            target = f" to {group.transit_target.name}" if what == "move" and group.transit_target else ""
+            return f"{what}{target} of {operation.subject}, asked for by {operation.requested_by}"
+    if group.transit_kind:
+        return f"{group.get_transit_kind_display().lower()}: {group.transit_cause}"
+    return ""
+
+
+def _for_group(
+    held: Held,
+    kind: str,
+    group_id: int | None,
+    by: str,
+    reason: str,
+    *,
+    target: int | None = None,
+    resource: Resource | None = None,
+    parent: Operation | None = None,
+) -> Accepted:
+    try:
+        rows, group, view, world = snapshot.one(held, group_id or 0)
+    except Group.DoesNotExist:
+        raise Refused("group", "There is no such group.") from None
+    before = under_way(group)
+    operation = Operation.objects.create(
+        kind=kind,
+        group=group,
+        resource=resource,
+        node_id=target if target in world.nodes else None,
+        subject=resource.name if resource else group.name,
+        requested_by=by,
+        reason=reason,
+        requested_at=held.now,
+        parent=parent,
+    )
+    intent = Intent(
+        operation.pk,
+        "drain" if parent else kind,
+        by,
+        reason,
+        node=target,
+        resource=resource.pk if resource else None,
+    )
+    decision = request(view, intent, world, held.now)  # Refused rolls the operation back
+    decide.save(held, rows, group, view, decision)
+    held.operations.add(operation.pk)
+    decide.run(held, [group.pk])
+    operation.refresh_from_db()
+    return Accepted(operation, f"This takes the place of {before}." if before else "")
+
+
+def _for_resource(held: Held, kind: str, resource_id: int | None, by: str, reason: str) -> Accepted:
+    resource = Resource.objects.filter(pk=resource_id or 0).first()
+    if resource is None:
+        raise Refused("resource", "There is no such resource.")
+    return _for_group(held, kind, resource.group_id, by, reason, resource=resource)
+
+
+def _for_node(held: Held, kind: str, node_id: int | None, by: str, reason: str, failback: str) -> Accepted:
+    node = Node.objects.filter(pk=node_id or 0).first()
+    if node is None:
+        raise Refused("node", "There is no such node.")
+    if failback not in node_rules.FAILBACK_MODES:
+        raise Refused("failback", f"{failback!r} is none of {', '.join(node_rules.FAILBACK_MODES)}.")
+    world = snapshot.world(held)
+    hosts = Group.objects.filter(owner=node).count()
+    draining = node.drain_status == "running"
+    node_rules.check(kind, world.nodes[node.pk], world, draining=draining, hosts=hosts)
+    operation = Operation.objects.create(
+        kind=kind,
+        node=node,
+        subject=node.name,
+        requested_by=by,
+        reason=reason,
+        requested_at=held.now,
+        options={"failback": failback} if kind == "resume" else {},
+    )
+    held.operations.add(operation.pk)
+    {"pause": _pause, "drain": _drain, "resume": _resume, "evict": _evict}[kind](held, node, operation)
+    operation.refresh_from_db()
+    return Accepted(operation)
+
+
+def _done(held: Held, operation: Operation, text: str) -> None:
+    decide.end_operation(held, operation, "done", text)
+
+
+def _told(held: Held, node: Node | None, operation: Operation, text: str, code: int = 0) -> None:
+    why = f": {operation.reason}" if operation.reason else ""
+    text = f"{text}, asked for by {operation.requested_by}{why}"
+    journal.add(held, text, code=code, node=node, operation=operation, by=operation.requested_by)
+
+
+def _set_paused(held: Held, node: Node, paused: bool) -> None:
+    """Pause or resume, lastingly; what runs stays as it is."""
+    node.paused = paused
+    node.drain_status = "none"
+    node.state = NodeState.PAUSED if paused else NodeState.UP
+    node.state_since = held.now
+    node.save(update_fields=["paused", "drain_status", "state", "state_since"])
+
+
+def _pause(held: Held, node: Node, operation: Operation) -> None:
+    if not node.paused:
+        _set_paused(held, node, True)
+        _told(held, node, operation, f"{node.name} is paused")
+    _done(held, operation, f"{node.name} is paused; its groups stay and run.")
+
+
+def _drain(held: Held, node: Node, operation: Operation) -> None:
+    """Pause the node and move every group away, each as a part of this operation."""
+    _set_paused(held, node, True)
+    node.drain_status = "running"
+    node.save(update_fields=["drain_status"])
+    _told(held, node, operation, f"{node.name} is drained")
+    stuck = []
+    for group in Group.objects.filter(owner=node).order_by("-priority", "name"):
+        try:
+            _for_group(held, "move", group.pk, operation.requested_by, operation.reason, parent=operation)
+        except Refused as refused:
+            Operation.objects.filter(parent=operation, group=group, state="running").delete()
+            stuck.append(f"{group.name} stays: {refused.message}")
+            journal.add(
+                held, f"{group.name} cannot leave {node.name}: {refused.message}", code=1137, group=group
+            )
+    if not operation.parts.filter(state="running").exists():
+        moved = operation.parts.filter(state="done").count()
+        drains.conclude(held, operation, stuck, moved)
+
+
+def _resume(held: Held, node: Node, operation: Operation) -> None:
+    _set_paused(held, node, False)
+    _told(held, node, operation, f"{node.name} is resumed")
+    failback = operation.options["failback"]
+    if failback == "immediate":
+        _bring_home(held, node, operation)
+    membership.came_up(held, node, by_policy=failback == "policy")
+    _done(held, operation, f"{node.name} is up.")
+
+
+def _bring_home(held: Held, node: Node, operation: Operation) -> None:
+    """Move all groups here that prefer this node to the one that they are on."""
+    world = snapshot.world(held)
+    rows = snapshot.GroupRows(Group.objects.filter(preferred_owners=node).values_list("pk", flat=True))
+    for group in rows.groups:
+        if node_rules.returns_to(rows.view(group, world.nodes), node.pk, world, by_policy=False):
+            why = operation.reason or f"{node.name} was resumed with immediate failback"
+            _for_group(held, "move", group.pk, operation.requested_by, why, target=node.pk)
+
+
+def _evict(held: Held, node: Node, operation: Operation) -> None:
+    name = node.name
+    Operation.objects.filter(node=node).update(node=None)
+    _told(held, None, operation, f"{name} is evicted from the cluster", NODE_EVICTED)
+    held.nodes.add(node.pk)
+    node.delete()
+    operation.node = None
+    _done(held, operation, f"{name} is no longer a member of the cluster.")

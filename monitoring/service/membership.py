@@ -1,0 +1,176 @@
+"""Nodes that come, fall silent, are lost, leave: the observer's side of the leases.
+
+One observer a process. Only the cluster service observes (`watch` is started by its
+ticker); other processes take the states that it wrote.
+"""
+
+from __future__ import annotations
+
+import time
+
+from monitoring.core.membership import LeaseTerms, Watch
+from monitoring.core.nodes import returns_to
+from monitoring.core.states import NodeState, Severity
+from monitoring.models import Cluster, Group, Node
+from monitoring.service import clock, decide, journal, snapshot
+from monitoring.service.lock import Held, cluster_lock
+
+NODE_JOINED = 1062
+NODE_LOST = 1135
+CONTACT_LOST = 1592
+MEMBERS = (NodeState.UP, NodeState.PAUSED)
+
+_watch: Watch | None = None
+_looked = float("-inf")
+
+
+def observe() -> None:
+    """Make this process an observer of the nodes, from now on."""
+    global _watch
+    _watch = Watch.start(time.monotonic())
+
+
+def is_heard(node: int) -> bool:
+    """False where this process observes, and has not yet seen the node alive."""
+    return _watch is None or _watch.has_heard(node)
+
+
+def terms(cluster: Cluster) -> LeaseTerms:
+    """The cluster's lease settings, in seconds."""
+    return LeaseTerms(cluster.heartbeat_interval_ms / 1000, cluster.lease_ms / 1000, cluster.margin_ms / 1000)
+
+
+def look_if_due(interval: float) -> None:
+    """Look at the heartbeats where the last look is about an interval ago."""
+    global _looked
+    at = time.monotonic()
+    if at - _looked >= interval * 0.9:
+        _looked = at
+        look()
+
+
+def look() -> None:
+    """Look at all heartbeats once; act where a node is newly heard, silent or lost. Two queries at rest."""
+    global _watch
+    assert _watch is not None
+    cluster = Cluster.objects.get()
+    nodes = list(Node.objects.all())
+    at, lease = time.monotonic(), terms(cluster)
+    before = _watch
+    _watch = before.look(((n.pk, n.incarnation, n.heartbeat) for n in nodes), at, lease)
+    members = [n for n in nodes if n.state in MEMBERS]
+    no_contact = bool(members) and _watch.contact_lost(at, lease) and at - _watch.started > lease.gap
+    newly = [n for n in members if _watch.has_heard(n.pk) and not before.has_heard(n.pk)]
+    lost = [n for n in members if _watch.lost(n.pk, at, lease)]
+    silent = {n.pk for n in members if _watch.silence(n.pk, at) > lease.gap and not no_contact}
+    changed = any((n.silent_since is not None) != (n.pk in silent) for n in members)
+    if newly or lost or changed or no_contact != (cluster.contact_lost_since is not None):
+        with cluster_lock() as held:
+            _note_contact(held, no_contact)
+            _note_silence(held, members, silent, lease)
+            _heard(held, newly)
+            for node in lost:
+                _lose(held, node)
+
+
+def _note_contact(held: Held, gone: bool) -> None:
+    """Say loudly when no node at all is heard: the broker is gone, not they."""
+    cluster = held.cluster
+    if gone == (cluster.contact_lost_since is not None):
+        return
+    cluster.contact_lost_since = clock.now() if gone else None
+    cluster.save(update_fields=["contact_lost_since"])
+    if gone:
+        text = "No node is heard at all: the broker is out of reach, not the nodes. Nothing is moved."
+        journal.add(held, text, code=CONTACT_LOST, severity=Severity.SEVERE)
+    else:
+        journal.add(held, "The nodes are heard again.", code=CONTACT_LOST)
+    held.nodes.update(Node.objects.values_list("pk", flat=True))
+
+
+def _note_silence(held: Held, members: list[Node], silent: set[int], lease: LeaseTerms) -> None:
+    for node in members:
+        if node.pk in silent and node.silent_since is None:
+            node.silent_since = held.now - lease.gap
+            left = lease.lease + lease.margin - lease.gap
+            text = f"Heartbeats of {node.name} are missed; it is given up in {left:.1f} s if none comes."
+            journal.add(held, text, code=CONTACT_LOST, severity=Severity.WARNING, node=node)
+        elif node.pk not in silent and node.silent_since is not None:
+            node.silent_since = None
+            journal.add(held, f"{node.name} is heard again.", code=CONTACT_LOST, node=node)
+        else:
+            continue
+        node.save(update_fields=["silent_since"])
+
+
+def _heard(held: Held, nodes: list[Node]) -> None:
+    """First heard since this service started: its groups, and those without a home, are looked at."""
+    if nodes:
+        decide.run(held, Group.objects.values_list("pk", flat=True))
+
+
+def _lose(held: Held, node: Node) -> None:
+    """The node's lease is over, unless it was heard this very moment."""
+    lost = Node.objects.filter(pk=node.pk, incarnation=node.incarnation, heartbeat=node.heartbeat)
+    if lost.update(state=NodeState.DOWN, state_since=held.now, silent_since=None):
+        _went_down(held, node, f"{node.name} is down: no heartbeat, and its lease is over.")
+
+
+def leave(held: Held, node: Node) -> None:
+    """The node stopped in order: it runs nothing any more."""
+    Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, state_since=held.now, silent_since=None)
+    _went_down(held, node, f"{node.name} left the cluster: its agent was stopped.", Severity.WARNING)
+
+
+def _went_down(held: Held, node: Node, text: str, severity: Severity = Severity.SEVERE) -> None:
+    change = (NodeState(node.state).label, NodeState.DOWN.label)
+    journal.add(held, text, code=NODE_LOST, severity=severity, node=node, change=change)
+    decide.run(held, Group.objects.filter(owner=node).values_list("pk", flat=True))
+
+
+def join(held: Held, node: Node, incarnation: int, number: int) -> None:
+    """A new life of the node begins. Whatever its earlier life ran is gone."""
+    owned = list(Group.objects.filter(owner=node).values_list("pk", flat=True))
+    watched = _watch is not None and _watch.has_heard(node.pk)
+    if node.state in MEMBERS and watched:
+        Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, silent_since=None)
+        _went_down(held, node, f"{node.name} was lost: its agent ended and a new one started.")
+    elif node.state in MEMBERS:
+        decide.restarted_in_place(held, owned)
+    before = NodeState(node.state).label
+    node.state = NodeState.PAUSED if node.paused else NodeState.UP
+    node.state_since, node.silent_since = held.now, None
+    node.incarnation, node.heartbeat, node.reports = incarnation, number, 0
+    node.save()
+    if _watch is not None:
+        _saw(node)
+    label = NodeState(node.state).label
+    journal.add(
+        held, f"{node.name} joined and is {label}.", code=NODE_JOINED, node=node, change=(before, label)
+    )
+    came_up(held, node, by_policy=True)
+
+
+def _saw(node: Node) -> None:
+    """A node that joins through this process was heard by it."""
+    global _watch
+    assert _watch is not None
+    at = time.monotonic()
+    _watch = _watch.heard(node.pk, node.incarnation, node.heartbeat, at)
+
+
+def came_up(held: Held, node: Node, *, by_policy: bool) -> None:
+    """Something may come online on the node again: groups that wait for it, or want to return."""
+    world = snapshot.world(held)
+    rows = snapshot.GroupRows(Group.objects.values_list("pk", flat=True))
+    wanted = []
+    for group in rows.groups:
+        view = rows.view(group, world.nodes)
+        if returns_to(view, node.pk, world, by_policy=by_policy):
+            group.failback_to = node
+            group.save(update_fields=["failback_to"])
+            wanted.append(group.pk)
+        owner = world.nodes.get(group.owner_id or 0)
+        if group.owner_id == node.pk or owner is None or owner.lost:
+            wanted.append(group.pk)
+    decide.run(held, wanted)

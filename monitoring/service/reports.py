@@ -1,0 +1,119 @@
+"""Reports of nodes: what is new in them goes into the rows, then the groups are decided about."""
+
+from __future__ import annotations
+
+from monitoring.core.messages import GroupReport, ProbeSample, Release, Report, ResourceReport
+from monitoring.core.states import ResourceState, Severity
+from monitoring.models import Group, Node, ProbeTime, Resource
+from monitoring.service import decide, journal, phases
+from monitoring.service.lock import Held, cluster_lock
+from monitoring.service.membership import MEMBERS
+
+
+def take(node_id: int, report: Report) -> None:
+    """Apply a report of the node's present life; one of an earlier life changes nothing."""
+    with cluster_lock() as held:
+        node = Node.objects.get(pk=node_id)
+        if node.incarnation != report.incarnation or node.state not in MEMBERS:
+            node.refused_messages += 1
+            node.save(update_fields=["refused_messages"])
+            return
+        _count(node, report)
+        touched = _groups(held, node, report)
+        _samples(held, report.samples)
+        decide.run(held, touched)
+
+
+def _count(node: Node, report: Report) -> None:
+    """Remember the newest number without a gap before it; a full report closes any gap."""
+    if report.full or report.number == node.reports + 1:
+        node.reports = max(node.reports, report.number)
+        node.save(update_fields=["reports"])
+
+
+def _groups(held: Held, node: Node, report: Report) -> list[int]:
+    ids = [g.group for g in report.groups]
+    groups = {g.pk: g for g in Group.objects.select_related("owner", "record").filter(pk__in=ids)}
+    resources = {r.pk: r for r in Resource.objects.filter(group_id__in=ids).select_related("group")}
+    touched = []
+    for part in report.groups:
+        group = groups.get(part.group)
+        if group is None or group.owner_id != node.pk or group.epoch != part.epoch:
+            _stale(held, node, group, part)
+            continue
+        _group(held, node, group, part, resources)
+        touched.append(group.pk)
+    return touched
+
+
+def _stale(held: Held, node: Node, group: Group | None, part: GroupReport) -> None:
+    """The node speaks of a group that is not its own any more: nothing of it counts here.
+
+    Where something of it may still run it is told again to let go.
+    """
+    if not any(r.running or not r.state.is_down for r in part.resources):
+        return
+    newer = part.epoch + 1 if group is None else group.epoch
+    if group is None or group.owner_id != node.pk:
+        held.send(node.name, node.key, Release(node.incarnation, part.group, newer))
+
+
+def _group(held: Held, node: Node, group: Group, part: GroupReport, resources: dict[int, Resource]) -> None:
+    if part.refused:
+        text = f"{node.name} did not take an assignment for {group.name}: {part.refused}"
+        journal.add(held, text, severity=Severity.WARNING, group=group, node=node)
+    elif group.applied_serial < part.serial <= group.serial:
+        group.applied_serial = part.serial
+        group.save(update_fields=["applied_serial"])
+    for item in part.resources:
+        resource = resources.get(item.resource)
+        if resource is not None and resource.group_id == group.pk:
+            _resource(held, group, resource, item)
+
+
+def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> None:
+    if item.checked_ms_ago is not None:
+        row.checked_at = held.now - item.checked_ms_ago / 1000
+        row.checked_result = True
+    if item.sequence <= row.sequence:
+        if item.checked_ms_ago is not None:
+            row.save(update_fields=["checked_at", "checked_result"])
+        return
+    before, state = ResourceState(row.state), item.state
+    if state is ResourceState.FAILED and (before is not state or item.attempt > row.failed_attempt):
+        row.failure = row.last_failure = item.cause or "no reason was given"
+        row.failed_attempt = item.attempt
+        row.checked_result = False
+    row.sequence, row.running, row.progress = item.sequence, item.running, item.progress
+    held.resources.add(row.pk)
+    held.groups.add(group.pk)
+    if state is not before:
+        row.state, row.state_since = state, held.now
+        row.save()
+        phases.note(held, group, row, before, item.elapsed_ms / 1000)
+    else:
+        row.save()
+
+
+def _samples(held: Held, samples: tuple[ProbeSample, ...]) -> None:
+    """Keep sampled probe times, and the last IsAlive result of each."""
+    known = set(Resource.objects.filter(pk__in=[s.resource for s in samples]).values_list("pk", flat=True))
+    ProbeTime.objects.bulk_create(
+        ProbeTime(
+            resource_id=s.resource,
+            entry_point=s.entry_point[:10],
+            at=held.now,
+            calls=s.calls,
+            failures=s.failures,
+            mean_ms=s.mean_ms,
+            max_ms=s.max_ms,
+        )
+        for s in samples
+        if s.resource in known
+    )
+    for s in samples:
+        if s.entry_point == "IsAlive" and s.resource in known:
+            Resource.objects.filter(pk=s.resource).update(
+                checked_at=held.now, checked_result=s.last_result, checked_text=s.last_text
+            )
+            held.resources.add(s.resource)

@@ -1,0 +1,105 @@
+"""The cluster service as a Celery worker: its tasks, and the ticker that keeps its time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery import bootsteps
+from django.db import close_old_connections, connection
+
+from clusterweb.celery import app
+from monitoring.core.messages import MessageError, seal
+from monitoring.models import Cluster, Node
+from monitoring.service import clock, decide, inbox, membership, publish
+from monitoring.service.lock import cluster_lock
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name="cluster.receive")
+def receive(raw: Any) -> None:
+    """A message from a node. One that cannot be taken is logged and counted, nothing else."""
+    try:
+        answer = inbox.receive(raw)
+    except MessageError as error:
+        log.warning("a message was refused: %s", error)
+        return
+    if answer is not None:
+        name = raw["node"]
+        key = Node.objects.values_list("key", flat=True).get(name=name)
+        publish.send_task("node.command", f"node.{name}", [seal(name, answer, key)])
+    ticker.nudge()
+
+
+@app.task(name="cluster.decide")
+def decide_about(ids: list[int]) -> None:
+    """Something happened to these groups."""
+    decide.decide(ids)
+    ticker.nudge()
+
+
+class Ticker(threading.Thread):
+    """Wakes the decisions whose time has come, and looks at the heartbeats.
+
+    It sleeps until the next timer that the database knows, and never longer than one
+    heartbeat interval.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="ticker", daemon=True)
+        self._wake = threading.Event()
+        self._stopped = False
+
+    def nudge(self) -> None:
+        """A timer may have been set: look when the next one is due."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the present look."""
+        self._stopped = True
+        self._wake.set()
+
+    def run(self) -> None:
+        """Look, sleep, look. A database that is away is waited for."""
+        membership.observe()
+        while not self._stopped:
+            pause = 1.0
+            try:
+                pause = self._look()
+            except Exception:
+                log.exception("the ticker could not look; it tries again")
+                connection.close()
+            if self._wake.wait(pause):
+                self._wake.clear()
+
+    def _look(self) -> float:
+        """Do what is due; return the seconds until the next look."""
+        close_old_connections()
+        interval: float = Cluster.objects.values_list("heartbeat_interval_ms", flat=True).get() / 1000
+        membership.look_if_due(interval)
+        at = decide.next_wake()
+        if at is not None and at <= clock.now():
+            with cluster_lock() as held:
+                decide.due(held)
+            at = decide.next_wake()
+        return interval if at is None else min(interval, max(0.0, at - clock.now()))
+
+
+ticker = Ticker()
+
+
+class TickerStep(bootsteps.StartStopStep):
+    """Runs the ticker with the worker, not with the consumer: it outlives a loss of the broker."""
+
+    def start(self, worker: Any) -> None:
+        """Called by Celery when the worker starts."""
+        ticker.start()
+
+    def stop(self, worker: Any) -> None:
+        """Called by Celery when the worker stops."""
+        ticker.stop()
+
+
+app.steps["worker"].add(TickerStep)
