@@ -18,6 +18,11 @@ def now() -> float:
     return time.monotonic() + _offset
 
 
+def monotonic() -> float:
+    """Seconds that no wall clock and no `catch_up` moves: for leases, and nothing else."""
+    return time.monotonic()
+
+
 def catch_up(newest: float) -> None:
     """Go on from `newest` where this process's clock is behind it."""
     global _offset

@@ -6,8 +6,6 @@ ticker); other processes take the states that it wrote.
 
 from __future__ import annotations
 
-import time
-
 from monitoring.core.membership import LeaseTerms, Watch
 from monitoring.core.nodes import returns_to
 from monitoring.core.states import NodeState, Severity
@@ -27,7 +25,7 @@ _looked = float("-inf")
 def observe() -> None:
     """Make this process an observer of the nodes, from now on."""
     global _watch
-    _watch = Watch.start(time.monotonic())
+    _watch = Watch.start(clock.monotonic())
 
 
 def is_heard(node: int) -> bool:
@@ -43,7 +41,7 @@ def terms(cluster: Cluster) -> LeaseTerms:
 def look_if_due(interval: float) -> None:
     """Look at the heartbeats where the last look is about an interval ago."""
     global _looked
-    at = time.monotonic()
+    at = clock.monotonic()
     if at - _looked >= interval * 0.9:
         _looked = at
         look()
@@ -55,7 +53,7 @@ def look() -> None:
     assert _watch is not None
     cluster = Cluster.objects.get()
     nodes = list(Node.objects.all())
-    at, lease = time.monotonic(), terms(cluster)
+    at, lease = clock.monotonic(), terms(cluster)
     before = _watch
     _watch = before.look(((n.pk, n.incarnation, n.heartbeat) for n in nodes), at, lease)
     members = [n for n in nodes if n.state in MEMBERS]
@@ -155,7 +153,7 @@ def _saw(node: Node) -> None:
     """A node that joins through this process was heard by it."""
     global _watch
     assert _watch is not None
-    at = time.monotonic()
+    at = clock.monotonic()
     _watch = _watch.heard(node.pk, node.incarnation, node.heartbeat, at)
 
 
