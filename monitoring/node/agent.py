@@ -111,7 +111,7 @@ class Agent:
             second=HttpPath(settings) if settings.service_url else None,
             open_envelope=self._open,
             next_incarnation=self._home.next_incarnation,
-            on_renewed=self._guard.renew,
+            guard=self._guard,
         )
         processes = Processes(settings.home, loop, lambda child: self._monitor.process_ended(child))
         services = Services(settings.home, processes, loop, self._preload())

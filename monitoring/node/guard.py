@@ -2,11 +2,14 @@
 
     python -m monitoring.node.guard HOME AGENT_PID
 
-Standard input is a pipe from the agent: each 8 bytes are the end of the lease in nanoseconds
-of the boot clock. The guard sleeps until the lease is over or the agent is dead, then kills
-every process of the node's resources, and takes back what is no process (see `sweep`). After
-the agent's death it leaves; past a lease it stays, and looks again each second, until the
-agent sends a new lease. It imports little, holds no connection, and has nothing to hang on.
+Standard input is a pipe from the agent. Each message is two numbers: the end of the lease in
+nanoseconds of the boot clock, 0 where nothing is held; and the nanoseconds that the agent has
+after it to end its resources and say so. The guard sleeps until the lease is over or the
+agent is dead. Past the lease it kills every process of the node's resources. An agent that
+is cut off does the same, ends what is no process, and says so. One that does not is stopped
+or stuck: it is killed, for it holds what no other node can have meanwhile: claims of
+addresses, locks of disks. After an agent's death the guard takes back what is left (see
+`sweep`) and leaves.
 """
 
 # pathlib would add much to a process that is to stay small:
@@ -18,15 +21,16 @@ import fcntl
 import os
 import select
 import signal
+import struct
 import sys
 import time
 from contextlib import suppress
 
 from monitoring.node import marks
 
-FIRST_LOOK_AGAIN = 0.25
-"""Seconds that a living agent has to take back by itself what is no process."""
-LOOK_AGAIN = 1.0
+MESSAGE = struct.Struct("=QQ")
+NOTHING_HELD = (0, 0)
+READ = MESSAGE.size * 512
 
 
 def boottime_ns() -> int:
@@ -37,15 +41,14 @@ def say(text: str) -> None:
     os.write(2, f"{time.strftime('%Y-%m-%d %H:%M:%S')} guard: {text}\n".encode())
 
 
-def newest_deadline(current: int) -> int | None:
-    """Drain the pipe; the last lease end that the agent sent, None once the agent is gone."""
-    data = b""
-    with suppress(BlockingIOError):
-        while chunk := os.read(0, 8192):
-            data += chunk
-        return None
-    whole = len(data) // 8 * 8
-    return int.from_bytes(data[whole - 8 : whole], sys.byteorder) if whole else current
+def newest(lease: tuple[int, int]) -> tuple[int, int] | None:
+    """Drain the pipe: the last (end, patience) that the agent sent, None once the agent is gone."""
+    try:
+        while data := os.read(0, READ):
+            lease = MESSAGE.unpack(data[-MESSAGE.size :])
+    except BlockingIOError:
+        return lease
+    return None
 
 
 def sweep(home: str) -> None:
@@ -80,27 +83,25 @@ def watch(home: str, agent_pid: int) -> None:
     poll = select.poll()
     poll.register(0, select.POLLIN)
     poll.register(agent, select.POLLIN)
-    deadline, expired_passes = 0, 0
+    lease = NOTHING_HELD
     while True:
-        if not deadline:
-            timeout = None
-        elif expired_passes:
-            timeout = FIRST_LOOK_AGAIN if expired_passes == 1 else LOOK_AGAIN
-        else:
-            timeout = max(0.0, (deadline - boottime_ns()) / 1e9)
-        events = poll.poll(None if timeout is None else timeout * 1000 + 1)
-        newest = newest_deadline(deadline)
-        if newest is None or any(fd == agent for fd, _ in events):
+        events = poll.poll(max(0, (lease[0] - boottime_ns()) // 1_000_000 + 1) if lease[0] else None)
+        heard = newest(lease)
+        if heard is None or any(fd == agent for fd, _ in events):
             return finish(home)
-        if newest != deadline:
-            deadline, expired_passes = newest, 0
-        if deadline and boottime_ns() >= deadline:
-            if not expired_passes:
-                say("the lease is over: ending all resources")
+        lease = heard
+        if lease[0] and boottime_ns() >= lease[0]:
+            say("the lease is over: ending all resources")
             marks.end_marked(home, keep_warm=True)
-            if expired_passes:
-                sweep(home)
-            expired_passes += 1
+            poll.poll(lease[1] // 1_000_000)
+            heard = newest(lease)
+            if heard == lease:
+                say("the agent does not end its part: it is killed")
+                signal.pidfd_send_signal(agent, signal.SIGKILL)
+                poll.poll(1000)  # until it is gone
+            if heard is None or heard == lease:
+                return finish(home)
+            lease = heard
 
 
 def main() -> None:

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from monitoring.node.guard import MESSAGE, NOTHING_HELD
 from monitoring.node.processes import inherited, open_log
 
 logger = logging.getLogger(__name__)
 
-RESTART_AFTER = 1.0
-"""Seconds between two starts of a guard that keeps dying."""
+PATIENCE = 0.6
+"""Part of the margin that the agent has, past its lease, to end its resources, before it is killed."""
+RESTART_EVERY = 1.0
+"""Seconds between two starts of a guard that keeps dying, at least."""
 
 
 class GuardKeeper:
@@ -25,9 +28,11 @@ class GuardKeeper:
         self._loop = loop
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd = -1
-        self._ends_ns = 0
+        self._started_at = 0.0
+        self._lease = NOTHING_HELD
 
     def start(self) -> None:
+        self._started_at = self._loop.time()
         with open_log(self._home / "guard.log") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-S", "-m", "monitoring.node.guard", str(self._home), str(os.getpid())],
@@ -43,16 +48,21 @@ class GuardKeeper:
         self._loop.add_reader(self._pidfd, self._died)
         self._tell()
 
-    def renew(self, ends: float) -> None:
-        """The lease now ends at `ends`, seconds of the boot clock."""
-        self._ends_ns = int(ends * 1e9)
+    def renew(self, ends: float, margin: float) -> None:
+        """The lease ends at `ends`, seconds of the boot clock; others may start `margin` seconds later."""
+        self._lease = (int(ends * 1e9), int(margin * PATIENCE * 1e9))
+        self._tell()
+
+    def nothing_held(self) -> None:
+        """The lease is over, and nothing runs any more."""
+        self._lease = NOTHING_HELD
         self._tell()
 
     def _tell(self) -> None:
-        if self._process is None or self._process.stdin is None or not self._ends_ns:
+        if self._process is None or self._process.stdin is None:
             return
         try:
-            os.write(self._process.stdin.fileno(), self._ends_ns.to_bytes(8, sys.byteorder))
+            os.write(self._process.stdin.fileno(), MESSAGE.pack(*self._lease))
         except BlockingIOError:
             logger.error("the guard does not read: it is replaced")
             self._process.kill()
@@ -66,4 +76,4 @@ class GuardKeeper:
         logger.error("the guard ended with %s: a new one is started", self._process.wait())
         self._process.stdin.close()
         self._process = None
-        self._loop.call_later(RESTART_AFTER, self.start)
+        self._loop.call_at(max(self._loop.time(), self._started_at + RESTART_EVERY), self.start)

@@ -48,6 +48,13 @@ class Resources(Protocol):
     async def stop(self, seconds: float) -> None: ...
 
 
+class Guard(Protocol):
+    """The guard, as the member sees it."""
+
+    def renew(self, ends: float, margin: float) -> None: ...
+    def nothing_held(self) -> None: ...
+
+
 class Member:
     """Heartbeats out, orders in. All methods are called on the loop."""
 
@@ -61,14 +68,14 @@ class Member:
         second: Path | None,
         open_envelope: Callable[[object], Downward],
         next_incarnation: Callable[[], int],
-        on_renewed: Callable[[float], None],
+        guard: Guard,
     ) -> None:
         self._node = node
         self._loop = loop
         self._outbox = outbox
         self._open = open_envelope
         self._next_incarnation = next_incarnation
-        self._on_renewed = on_renewed
+        self._guard = guard
         self._broker = Courier("broker", broker, loop, self._broker_done)
         self._second = Courier("second", second, loop, self._second_done) if second is not None else None
         self._second_is_new = True
@@ -176,7 +183,7 @@ class Member:
         assert ends is not None
         if self._check_lease():
             return  # the answer came so late that it renews nothing
-        self._on_renewed(ends)
+        self._guard.renew(ends, ack.margin_ms / 1000)
         self._watch_lease(ends)
         if not self._lease.silent(clock.now()):
             self._second_is_new = True
@@ -218,6 +225,7 @@ class Member:
         """The lease is over: end everything, then begin the next life."""
         began = clock.now()
         ended = await self.resources.end_all("the node has lost its lease")
+        self._guard.nothing_held()
         lost = self._lease.ends
         assert lost is not None
         self._lease = Lease(self._lease.interval, self._lease.length)

@@ -161,7 +161,7 @@ class FakeService:
             self.states.clear()
         resend, self.resend = self.resend, False
         return HeartbeatAck(
-            message.incarnation, message.number, self.interval_ms, self.lease_ms, 100, resend=resend
+            message.incarnation, message.number, self.interval_ms, self.lease_ms, 1000, resend=resend
         )
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
