@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 AskedT = TypeVar("AskedT", bound=msgspec.Struct)
 View = Callable[..., object]
+ANY = "any"
+"""For an address at which no method is allowed: better told that there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _answer(
 ) -> HttpResponse:
     user = user_of(request)
     allowed = SAFE_METHODS if method == "GET" else {method}
-    if request.method not in allowed:
+    if request.method not in allowed and method != ANY:
         raise ProblemError(HTTPStatus.METHOD_NOT_ALLOWED, f"Use {method} here.")
     if not has_role(user, role):
         raise ProblemError(HTTPStatus.FORBIDDEN, f"This needs the role {role.value}.")

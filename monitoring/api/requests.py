@@ -15,6 +15,10 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request that takes no parameters."""
 
 
+class Anything(msgspec.Struct, frozen=True):
+    """A request whose parameters do not matter."""
+
+
 class GroupsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Groups in a state, on a node, or all."""
 

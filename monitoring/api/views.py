@@ -10,11 +10,11 @@ from django.urls import reverse
 
 from monitoring.api import reads, schema
 from monitoring.api import requests as ask
-from monitoring.api.endpoint import Reply, endpoint
+from monitoring.api.endpoint import ANY, Reply, endpoint
 from monitoring.api.problems import ProblemError
 from monitoring.models import FailoverRecord, Operation
 from monitoring.models.roles import Role
-from monitoring.service import lookup
+from monitoring.service import intents, lookup
 from monitoring.service.queries import history
 
 RECORD_KINDS = [kind for kind, _ in FailoverRecord.KINDS]
@@ -129,14 +129,12 @@ def resume_node(user: User, asked: ask.ResumeIn, node: str) -> Reply:
 
 
 def _submit(kind: str, user: User, reason: str, **subject: Any) -> Reply:
-    from monitoring.service import intents
-
     accepted = intents.submit(kind, by=user.get_username(), reason=reason, **subject)
     body = {"operation": schema.of_operation(accepted.operation), "notice": accepted.notice}
     place = reverse("api:operation", kwargs={"id": accepted.operation.pk})
     return Reply(body, HTTPStatus.ACCEPTED, {"Location": place})
 
 
-@endpoint("GET", Role.VIEWER, ask.Nothing)
-def unknown(user: User, asked: ask.Nothing, path: str) -> object:
+@endpoint(ANY, Role.VIEWER, ask.Anything)
+def unknown(user: User, asked: ask.Anything, path: str) -> object:
     raise ProblemError(HTTPStatus.NOT_FOUND, f"There is nothing at {path}.")

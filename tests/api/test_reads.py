@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import pytest
@@ -17,25 +16,10 @@ from monitoring.core.states import ResourceState
 from monitoring.models import Group
 from monitoring.models.roles import Role, grant
 from monitoring.service import topology
+from tests.api.build import get, problem
 from tests.topology.build import BY, app, set_state
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
-
-
-def get(client: Client, path: str, status: int = 200) -> Any:
-    response = client.get(f"/api/v1/{path}")
-    assert response.status_code == status, response.content
-    return json.loads(response.content)
-
-
-def problem(response: HttpResponse, status: int, field: str = "") -> str:
-    """Check a problem document and return its sentence."""
-    assert response.status_code == status, response.content
-    assert response["Content-Type"] == "application/problem+json"
-    document = json.loads(response.content)
-    assert document["status"] == status
-    assert document.get("field", "") == field
-    return str(document["detail"])
 
 
 def test_groups_and_resources_are_told_in_the_words_of_the_domain(viewer: Client, evs1: Group) -> None:
