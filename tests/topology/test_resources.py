@@ -150,6 +150,15 @@ def test_an_edit_tells_settings_and_private_properties(evs1: Group) -> None:
     )
 
 
+def test_an_edit_of_what_runs_tells_when_it_acts(evs1: Group) -> None:
+    resource = app(evs1, "A")
+    set_state(resource, ResourceState.ONLINE, running=True)
+    topology.edit_resource(resource.pk, {}, properties={"CommandLine": "sleep 7"}, by=BY)
+    event = Event.objects.first()
+    assert event is not None
+    assert event.text.endswith("from 'sleep 1000' to 'sleep 7' (from its next online on).")
+
+
 def test_an_online_resource_is_not_deleted(evs1: Group) -> None:
     resource = app(evs1, "A")
     for state in (ResourceState.ONLINE, ResourceState.ONLINE_PENDING, ResourceState.UNKNOWN):

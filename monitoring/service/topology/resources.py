@@ -141,12 +141,13 @@ def edit_resource(
         name = resource.name
         changes = assign(resource, values, SETTINGS)
         check_name(resource)
-        if properties:
-            changes += _assign_properties(resource, properties)
-        if changes:
+        private = _assign_properties(resource, properties) if properties else []
+        if changes or private:
             resource.save(update_fields=[*values, "properties"])
             exchange.check_storage_groups("properties.StorageGroups")
-            change.record(f"changed {name}: {', '.join(changes)}", resource)
+            later = private and not ResourceState(resource.state).is_down
+            when = " (from its next online on)" if later else ""
+            change.record(f"changed {name}: {', '.join(changes + private)}{when}", resource)
     return resource
 
 
