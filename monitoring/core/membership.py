@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+STARTUP_GRACE = 10.0
+"""Seconds in which a node may still come, after the cluster service that waits for it started."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
@@ -19,7 +22,7 @@ class LeaseTerms:
     interval: float
     lease: float
     margin: float
-    grace: float = 10.0
+    grace: float = STARTUP_GRACE
     """For nodes that this observer has never seen alive: it may have started before them."""
 
     @property

@@ -136,12 +136,14 @@ class NodeView:
     """A node as the decisions see it.
 
     `lost`: its lease has surely run out or a fence confirmed it off, so nothing of it runs.
+    `awaited_until`: the cluster has only just started, and the node may come until then.
     """
 
     id: int
     name: str
     state: NodeState = NodeState.UP
     lost: bool = False
+    awaited_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

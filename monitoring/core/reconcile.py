@@ -55,6 +55,9 @@ def _owner_lost(draft: Draft) -> None:
     owner = draft.world.nodes.get(group.owner) if group.owner is not None else None
     if owner is None or not owner.lost:
         return
+    if draft.now < owner.awaited_until:
+        draft.wake(owner.awaited_until)
+        return
     was_up = any(not r.state.is_down for r in group.resources)
     if was_up or group.wanted or any(r.running or r.failure for r in group.resources):
         _forget(draft)

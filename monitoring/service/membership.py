@@ -6,7 +6,7 @@ ticker); other processes take the states that it wrote.
 
 from __future__ import annotations
 
-from monitoring.core.membership import LeaseTerms, Watch
+from monitoring.core.membership import STARTUP_GRACE, LeaseTerms, Watch
 from monitoring.core.nodes import returns_to
 from monitoring.core.states import NodeState, Severity
 from monitoring.models import Cluster, Group, Node
@@ -19,13 +19,20 @@ CONTACT_LOST = 1592
 MEMBERS = (NodeState.UP, NodeState.PAUSED)
 
 _watch: Watch | None = None
+_observing_since = 0.0
 _looked = float("-inf")
 
 
 def observe() -> None:
     """Make this process an observer of the nodes, from now on."""
-    global _watch
+    global _watch, _observing_since
     _watch = Watch.start(clock.monotonic())
+    _observing_since = clock.now()
+
+
+def awaited_until(node: int) -> float:
+    """Cluster time until which groups wait for a node that may still be starting, as this cluster is."""
+    return 0.0 if is_heard(node) else _observing_since + STARTUP_GRACE
 
 
 def is_heard(node: int) -> bool:

@@ -39,7 +39,8 @@ def node_view(node: Node) -> NodeView:
     state = NodeState(node.state)
     if state in (NodeState.UP, NodeState.PAUSED) and not membership.is_heard(node.pk):
         state = NodeState.JOINING
-    return NodeView(node.pk, node.name, state, lost=state is NodeState.DOWN)
+    lost = state is NodeState.DOWN
+    return NodeView(node.pk, node.name, state, lost, membership.awaited_until(node.pk) if lost else 0.0)
 
 
 def _loads() -> tuple[Load, ...]:

@@ -139,7 +139,9 @@ def overview(only: Collection[int] | None = None) -> Overview:
 
 def cards(only: Collection[int] | None = None) -> tuple[Card, ...]:
     """Cards of all groups or some, by name. Four queries."""
-    groups = Group.objects.select_related("owner", "transit_target", "operation").order_by("name")
+    groups = Group.objects.select_related(
+        "owner", "transit_target", "operation", "transit_operation"
+    ).order_by("name")
     resources = Resource.objects.order_by("id")
     if only is not None:
         groups = groups.filter(id__in=list(only))
@@ -184,7 +186,7 @@ def _card(
             Journey(group.transit_kind, group.transit_stage, target),
             [Step(spot.name, spot.state, spot.wanted, restart) for spot, restart, _ in rows],
         ),
-        asked=Asked.of(group.operation),
+        asked=Asked.of(group.transit_operation) or Asked.of(group.operation),
         cause=group.transit_cause,
         given_up=group.given_up,
         wanted=group.persistent_online,
