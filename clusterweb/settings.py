@@ -143,7 +143,6 @@ USE_TZ = True
 TIME_ZONE = os.environ.get("TZ") or "UTC"
 LANGUAGE_CODE = "en-us"
 STATIC_URL = "/static/"
-STATIC_ROOT = HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 

@@ -51,7 +51,7 @@ def service() -> list[str]:
     return [
         *(sys.executable, "-m", "celery", "--app", "clusterweb", "worker", "--pool", "solo"),
         *("--queues", "cluster", "--without-gossip", "--without-mingle", "--without-heartbeat"),
-        *("--loglevel", "INFO", "--hostname", "service@%h"),
+        *("--loglevel", "WARNING", "--hostname", "service@%h"),
     ]
 
 
