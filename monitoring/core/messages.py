@@ -136,7 +136,8 @@ class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `running`: something of it may still run, whatever its state says (a Failed resource
     whose Terminate has not returned). `elapsed_ms`: how long the state before this one
-    lasted, by the node's monotonic clock. `cause` is a sentence where the state is Failed
+    lasted, by the node's monotonic clock; `age_ms`: how long ago this one began, for several
+    changes may travel together. `cause` is a sentence where the state is Failed
     or the change was not asked for; `code` the event id that fits it (semantics 7) or 0.
     `checked_ms_ago`: time since the last IsAlive that said true, None before the first.
     """
@@ -147,6 +148,7 @@ class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt: Count
     running: bool
     elapsed_ms: Milliseconds = 0
+    age_ms: Milliseconds = 0
     cause: Text = ""
     code: int = 0
     progress: Text = ""

@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 0.1
 """Seconds after which a path that failed is tried again, where no heartbeat does so earlier."""
+GAP = 0.025
+"""Seconds between two reports of steps on the way; the first leaves at once."""
+URGENT_GAP = 0.008
+"""Seconds between two reports of failures, and of groups that came to rest."""
 LAST_WORDS = 1.0
 """Seconds that the last heartbeat of an agent that stops has to leave."""
 LEASE_LOST = 1592
@@ -88,6 +92,8 @@ class Member:
         self._ending = False
         self._beat_timer: asyncio.TimerHandle | None = None
         self._lease_timer: asyncio.TimerHandle | None = None
+        self._pace_timer: asyncio.TimerHandle | None = None
+        self._sent_at = 0.0
         self.resources: Resources
 
     def start(self) -> None:
@@ -120,10 +126,27 @@ class Member:
             return
         if self._second is not None and self._lease.silent(clock.now()):
             self._pump_second()
-        if not self._broker.busy and not self._outbox.is_empty:
+        if not self._broker.busy and not self._outbox.is_empty and not self._pause():
             batch = self._outbox.compose() if self._is_joined else self._outbox.compose_heartbeat()
             if batch.messages:
+                self._sent_at = self._loop.time()
                 self._broker.send(batch)
+
+    def _pause(self) -> bool:
+        """True where a report waits for company: deciding about one takes longer than making one."""
+        gap = URGENT_GAP if self._outbox.is_urgent else GAP
+        due = self._sent_at + gap
+        if self._loop.time() >= due:
+            return False
+        if self._pace_timer is None or self._pace_timer.when() > due:
+            if self._pace_timer is not None:
+                self._pace_timer.cancel()
+            self._pace_timer = self._loop.call_at(due, self._pace_over)
+        return True
+
+    def _pace_over(self) -> None:
+        self._pace_timer = None
+        self.pump()
 
     def _pump_second(self) -> None:
         assert self._second is not None and self._latest is not None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from monitoring.core.messages import Assignment, FailResource, GroupReport, ProbeSample, Release, ResourceSpec
+from monitoring.core.states import ResourceState
 from monitoring.node.context import Host
 from monitoring.node.outbox import Outbox
 from monitoring.node.plan import plan
@@ -46,6 +47,10 @@ class HeldGroup:
     @property
     def is_down(self) -> bool:
         return all(r.is_down for r in self.resources.values())
+
+    @property
+    def is_at_rest(self) -> bool:
+        return all(r.is_at_rest for r in self.resources.values())
 
 
 class Monitor:
@@ -152,6 +157,8 @@ class Monitor:
         held = self._owners.get(resource)
         if held is not None:
             self._outbox.changed(held.id, resource)
+            if held.resources[resource].state is ResourceState.FAILED:
+                self._outbox.hurry()
             self._unsettle(held.id)
 
     def _unsettle(self, group: int) -> None:
@@ -166,6 +173,8 @@ class Monitor:
         for group in groups:
             if group in self._groups:
                 self._converge(self._groups[group])
+            if group not in self._groups or self._groups[group].is_at_rest:
+                self._outbox.hurry()
         self._unsettled.clear()  # what was begun just now has been looked at
         self._settling = False
         self._pump()

@@ -41,6 +41,8 @@ class Outbox:
         self._logs: deque[LogEntry] = deque(maxlen=LOGS_KEPT)
         self._heartbeat: Heartbeat | None = None
         self._full = False
+        self.is_urgent = False
+        """A failure, or a group that has come to rest: somebody waits for it."""
         self.incarnation = incarnation
         self.reports = 0
         """Number of the last report composed."""
@@ -56,6 +58,10 @@ class Outbox:
 
     def changed(self, group: int, resource: int = 0) -> None:
         self._changes.add((group, resource))
+
+    def hurry(self) -> None:
+        """What is to be told is more than a step on the way."""
+        self.is_urgent = True
 
     def tell(self, report: GroupReport) -> None:
         """A report that stands by itself: a refusal, or the last of a group that is forgotten."""
@@ -90,6 +96,7 @@ class Outbox:
     def compose(self) -> Batch:
         """Everything that is to be told, taken out of the box; log lines before the states they explain."""
         batch = Batch([])
+        self.is_urgent = False
         batch.logs, self._logs = list(self._logs), deque(maxlen=LOGS_KEPT)
         batch.messages += [_in_life(entry, self.incarnation) for entry in batch.logs]
         while self._has_news:

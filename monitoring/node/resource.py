@@ -97,6 +97,11 @@ class ManagedResource:
         return Known(self.state, self.running, self.attempt, outdated=self.epoch_up != epoch)
 
     @property
+    def is_at_rest(self) -> bool:
+        """No operation is under way."""
+        return not self.state.is_pending and (self.state is ResourceState.ONLINE or not self.running)
+
+    @property
     def is_down(self) -> bool:
         return self.state.is_down and not self.running
 
@@ -109,6 +114,7 @@ class ManagedResource:
             attempt=self.attempt,
             running=self.running,
             elapsed_ms=round(self._elapsed * 1000),
+            age_ms=round((self._loop.time() - self._since) * 1000),
             cause=self.cause[:4000],
             code=self.code,
             progress=self.progress[:4000],
