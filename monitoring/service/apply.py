@@ -17,7 +17,7 @@ GROUP_STATE_CHANGED = 1674
 def save(held: Held, rows: GroupRows, group: Group, before: GroupView, decision: Decision) -> None:
     """Write what `decision` changes of `group`, and gather what has to be told."""
     after = decision.group
-    nodes = {node.pk: node for node in Node.objects.all()} if _names_nodes(before, decision) else {}
+    nodes = rows.nodes
     _records(held, group, before, decision, nodes)
     _resources(held, rows, group, before, after)
     for event in decision.events:
@@ -29,18 +29,6 @@ def save(held: Held, rows: GroupRows, group: Group, before: GroupView, decision:
         group.record = None
         group.save(update_fields=["record"])
     _messages(held, rows, group, decision, nodes)
-
-
-def _names_nodes(before: GroupView, decision: Decision) -> bool:
-    """Nodes are read only where the decision needs more of them than their ids."""
-    return bool(
-        decision.send
-        or decision.release
-        or decision.fail
-        or decision.events
-        or decision.group.owner != before.owner
-        or decision.group.transit != before.transit
-    )
 
 
 def _key(transit: Transit | None) -> tuple[object, ...]:

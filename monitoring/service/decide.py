@@ -15,14 +15,18 @@ from monitoring.service.lock import Held, cluster_lock
 
 def run(held: Held, ids: Iterable[int]) -> None:
     """Decide about these groups, within the transaction of `held`."""
-    rows = snapshot.GroupRows(ids)
-    world = snapshot.world(held)
+    run_rows(held, snapshot.GroupRows(ids))
+
+
+def run_rows(held: Held, rows: snapshot.GroupRows) -> None:
+    """Decide about the groups of `rows`."""
+    world = snapshot.world(held, rows.nodes)
     for group in rows.groups:
-        before = rows.view(group, world.nodes)
+        before = rows.view(group)
         decision = reconcile(before, world, held.now)
         save(held, rows, group, before, decision)
         if decision.group.owner != before.owner:
-            world = snapshot.world(held)  # what each node hosts has changed
+            world = snapshot.world(held, rows.nodes)  # what each node hosts has changed
 
 
 def save(held: Held, rows: snapshot.GroupRows, group: Group, before: GroupView, decision: Decision) -> None:
@@ -56,9 +60,9 @@ def next_wake() -> float | None:
 def restarted_in_place(held: Held, ids: Iterable[int]) -> None:
     """The node of these groups began a new life that nobody watched end: start them again there."""
     rows = snapshot.GroupRows(ids)
-    world = snapshot.world(held)
+    world = snapshot.world(held, rows.nodes)
     for group in rows.groups:
-        before = rows.view(group, world.nodes)
+        before = rows.view(group)
         apply.save(held, rows, group, before, settle_in_place(before, world, held.now))
 
 

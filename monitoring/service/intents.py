@@ -128,7 +128,7 @@ def _for_node(held: Held, kind: str, node_id: int | None, by: str, reason: str, 
         raise Refused("node", "There is no such node.")
     if failback not in node_rules.FAILBACK_MODES:
         raise Refused("failback", f"{failback!r} is none of {', '.join(node_rules.FAILBACK_MODES)}.")
-    world = snapshot.world(held)
+    world = snapshot.world(held, {row.pk: row for row in Node.objects.all()})
     hosts = Group.objects.filter(owner=node).count()
     draining = node.drain_status == "running"
     node_rules.check(kind, world.nodes[node.pk], world, draining=draining, hosts=hosts)
@@ -206,10 +206,10 @@ def _resume(held: Held, node: Node, operation: Operation) -> None:
 
 def _bring_home(held: Held, node: Node, operation: Operation) -> None:
     """Move all groups here that prefer this node to the one that they are on."""
-    world = snapshot.world(held)
     rows = snapshot.GroupRows(Group.objects.filter(preferred_owners=node).values_list("pk", flat=True))
+    world = snapshot.world(held, rows.nodes)
     for group in rows.groups:
-        if node_rules.returns_to(rows.view(group, world.nodes), node.pk, world, by_policy=False):
+        if node_rules.returns_to(rows.view(group), node.pk, world, by_policy=False):
             why = operation.reason or f"{node.name} was resumed with immediate failback"
             _for_group(held, "move", group.pk, operation.requested_by, why, target=node.pk)
 

@@ -166,11 +166,11 @@ def _saw(node: Node) -> None:
 
 def came_up(held: Held, node: Node, *, by_policy: bool) -> None:
     """Something may come online on the node again: groups that wait for it, or want to return."""
-    world = snapshot.world(held)
     rows = snapshot.GroupRows(Group.objects.values_list("pk", flat=True))
+    world = snapshot.world(held, rows.nodes)
     wanted = []
     for group in rows.groups:
-        view = rows.view(group, world.nodes)
+        view = rows.view(group)
         if returns_to(view, node.pk, world, by_policy=by_policy):
             group.failback_to = node
             group.save(update_fields=["failback_to"])

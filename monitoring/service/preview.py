@@ -165,7 +165,7 @@ def _of_node(held: Held, kind: str, node_id: int | None) -> Preview:
     node = Node.objects.filter(pk=node_id or 0).first()
     if node is None:
         raise Refused("node", "There is no such node.")
-    world = snapshot.world(held)
+    world = snapshot.world(held, {row.pk: row for row in Node.objects.all()})
     hosted = list(Group.objects.filter(owner=node).order_by("name"))
     notes = _Notes()
     {"pause": _pause, "drain": _drain, "resume": _resume, "evict": _evict}[kind](node, hosted, world, notes)
@@ -203,7 +203,7 @@ def _drain(node: Node, hosted: list[Group], world: World, notes: _Notes) -> None
     notes.sentences.append(f"{node.name} is paused, and all its groups move to other nodes.")
     rows = snapshot.GroupRows(g.pk for g in hosted)
     for group in rows.groups:
-        view = rows.view(group, world.nodes)
+        view = rows.view(group)
         choice = placement.best(view, world, node.pk)
         if choice is None:
             notes.sentences.append(f"{group.name} has to stay: no other node can take it.")

@@ -5,23 +5,38 @@ from __future__ import annotations
 from monitoring.core.messages import GroupReport, ProbeSample, Release, Report, ResourceReport
 from monitoring.core.states import ResourceState, Severity
 from monitoring.models import Group, Node, ProbeTime, Resource
-from monitoring.service import decide, journal, phases
+from monitoring.service import decide, journal, phases, snapshot
 from monitoring.service.lock import Held, cluster_lock
 from monitoring.service.membership import MEMBERS
+
+REPORTED = (
+    "state",
+    "state_since",
+    "sequence",
+    "running",
+    "progress",
+    "failure",
+    "last_failure",
+    "failed_attempt",
+    "checked_at",
+    "checked_result",
+)
+"""What a report may change of a resource."""
 
 
 def take(node_id: int, report: Report) -> None:
     """Apply a report of the node's present life; one of an earlier life changes nothing."""
     with cluster_lock() as held:
-        node = Node.objects.get(pk=node_id)
+        rows = snapshot.GroupRows(part.group for part in report.groups)
+        node = rows.nodes[node_id]
         if node.incarnation != report.incarnation or node.state not in MEMBERS:
             node.refused_messages += 1
             node.save(update_fields=["refused_messages"])
             return
         _count(node, report)
-        touched = _groups(held, node, report)
+        rows.groups = _groups(held, node, report, rows)
         _samples(held, report.samples)
-        decide.run(held, touched)
+        decide.run_rows(held, rows)
 
 
 def _count(node: Node, report: Report) -> None:
@@ -31,18 +46,17 @@ def _count(node: Node, report: Report) -> None:
         node.save(update_fields=["reports"])
 
 
-def _groups(held: Held, node: Node, report: Report) -> list[int]:
-    ids = [g.group for g in report.groups]
-    groups = {g.pk: g for g in Group.objects.select_related("owner", "record").filter(pk__in=ids)}
-    resources = {r.pk: r for r in Resource.objects.filter(group_id__in=ids).select_related("group")}
+def _groups(held: Held, node: Node, report: Report, rows: snapshot.GroupRows) -> list[Group]:
+    """Apply what the node says of its groups; return those to decide about."""
+    groups = {group.pk: group for group in rows.groups}
     touched = []
     for part in report.groups:
         group = groups.get(part.group)
         if group is None or group.owner_id != node.pk or group.epoch != part.epoch:
             _stale(held, node, group, part)
             continue
-        _group(held, node, group, part, resources)
-        touched.append(group.pk)
+        _group(held, node, group, part, {row.pk: row for row in rows.resources[group.pk]})
+        touched.append(group)
     return touched
 
 
@@ -67,7 +81,7 @@ def _group(held: Held, node: Node, group: Group, part: GroupReport, resources: d
         group.save(update_fields=["applied_serial"])
     for item in part.resources:
         resource = resources.get(item.resource)
-        if resource is not None and resource.group_id == group.pk:
+        if resource is not None:
             _resource(held, group, resource, item)
 
 
@@ -89,10 +103,8 @@ def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> 
     held.groups.add(group.pk)
     if state is not before:
         row.state, row.state_since = state, held.now
-        row.save()
         phases.note(held, group, row, before, item.elapsed_ms / 1000)
-    else:
-        row.save()
+    row.save(update_fields=REPORTED)
 
 
 def _samples(held: Held, samples: tuple[ProbeSample, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.utils import timezone
@@ -20,11 +20,11 @@ STORE_TYPE = "Exchange Information Store"
 RESEND_AFTER = 1.0
 
 
-def world(held: Held) -> World:
-    """The rest of the cluster. One query; two more where a node has to be chosen."""
+def world(held: Held, nodes: Mapping[int, Node]) -> World:
+    """The rest of the cluster. No query; two where a node has to be chosen."""
     local = timezone.localtime(datetime.fromtimestamp(held.now, tz=timezone.get_current_timezone()))
     return World(
-        nodes={node.pk: node_view(node) for node in Node.objects.all()},
+        nodes={pk: node_view(node) for pk, node in nodes.items()},
         loads_of=_loads,
         max_storage_groups_per_node=held.cluster.max_storage_groups_per_node,
         enforced_anti_affinity=held.cluster.enforced_anti_affinity,
@@ -57,12 +57,19 @@ def _classes(text: str) -> frozenset[str]:
 
 
 class GroupRows:
-    """Rows of some groups with all that belongs to them. Five queries, whatever their number."""
+    """Rows of all nodes, and of some groups with what belongs to them.
+
+    Six queries, whatever their number. What a group is doing (its operation, its record) is
+    read where it is looked at, since most groups do nothing.
+    """
 
     def __init__(self, ids: Iterable[int]) -> None:
         wanted = sorted(set(ids))
-        related = ("operation", "transit_operation", "record", "owner")
-        self.groups = list(Group.objects.select_related(*related).filter(pk__in=wanted).order_by("pk"))
+        self.nodes = {node.pk: node for node in Node.objects.all()}
+        self.groups = list(Group.objects.filter(pk__in=wanted).order_by("pk"))
+        for group in self.groups:
+            if group.owner_id is not None:
+                group.owner = self.nodes[group.owner_id]
         self.resources: dict[int, list[Resource]] = defaultdict(list)
         for resource in Resource.objects.select_related("type").filter(group_id__in=wanted).order_by("pk"):
             self.resources[resource.group_id].append(resource)
@@ -83,10 +90,10 @@ class GroupRows:
         for rid, node in owners.values_list("resource_id", "node_id"):
             self.possible[rid].add(node)
 
-    def view(self, group: Group, nodes: Iterable[int]) -> GroupView:
-        """The group as the decisions see it. No query."""
+    def view(self, group: Group) -> GroupView:
+        """The group as the decisions see it. One query where an operator's intent is under way."""
         rows = self.resources[group.pk]
-        possible = frozenset(nodes)
+        possible = frozenset(self.nodes)
         for row in rows:
             if row.pk in self.possible:
                 possible &= self.possible[row.pk]
@@ -215,11 +222,10 @@ def _spec(row: Resource, requires: tuple[tuple[int, ...], ...], want: bool, atte
 
 def one(held: Held, group: int) -> tuple[GroupRows, Group, GroupView, World]:
     """Everything to decide about one group; Group.DoesNotExist where it is gone."""
-    whole = world(held)
     rows = GroupRows([group])
     if not rows.groups:
         raise Group.DoesNotExist(f"no group {group}")
-    return rows, rows.groups[0], rows.view(rows.groups[0], whole.nodes), whole
+    return rows, rows.groups[0], rows.view(rows.groups[0]), world(held, rows.nodes)
 
 
 def changed_fields(row: object, values: dict[str, object]) -> list[str]:
