@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from monitoring.api import node_messages
+
 urlpatterns = [
     path("", include("monitoring.web.urls")),
     path("api/v1/", include("monitoring.api.urls")),
+    path("node/messages", node_messages.exchange, name="node-messages"),
 ]
 
 handler403 = "monitoring.web.errors.forbidden"

@@ -1,0 +1,57 @@
+"""The second path of a node: messages in and out in one exchange, where the broker is away.
+
+What comes in is treated as if it had come by the broker. What goes out are the answers, and
+every assignment that the node has not acknowledged: all that it needs to go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import F
+
+from monitoring.core.messages import MessageError, read_envelope, seal
+from monitoring.models import Group, Node
+from monitoring.service import inbox, snapshot
+from monitoring.service.lock import cluster_lock
+
+log = logging.getLogger(__name__)
+
+
+def exchange(raws: Sequence[object]) -> list[dict[str, Any]]:
+    """Take the messages of one node in; return what it has to know, sealed.
+
+    MessageError where none of them was authentic: then nothing is told.
+    """
+    refusals: list[MessageError] = []
+    answers: list[dict[str, Any]] = []
+    speaker: Node | None = None
+    for raw in raws:
+        try:
+            answer = inbox.receive(raw)
+        except MessageError as error:
+            log.warning("a message was refused: %s", error)
+            refusals.append(error)
+            continue
+        if speaker is None:
+            speaker = Node.objects.get(name=read_envelope(raw).node)
+        if answer is not None:
+            answers.append(seal(speaker.name, answer, speaker.key))
+    if speaker is None:
+        raise refusals[0] if refusals else MessageError("messages: there is none")
+    return answers + _unacknowledged(speaker)
+
+
+def _unacknowledged(node: Node) -> list[dict[str, Any]]:
+    """The assignments that the node has not applied yet. One query at rest."""
+    waiting = Group.objects.filter(owner=node, serial__gt=F("applied_serial"))
+    ids = list(waiting.values_list("pk", flat=True))
+    if not ids:
+        return []
+    with cluster_lock():
+        rows = snapshot.GroupRows(ids)
+        life = rows.nodes[node.pk].incarnation
+        assignments = [rows.assignment(rows.view(group), life, None) for group in rows.groups if group.wanted]
+    return [seal(node.name, assignment, node.key) for assignment in assignments]
