@@ -52,6 +52,8 @@ def test_events_are_narrowed_by_severity_kind_and_node(seeded: seed.Seeded, brow
     assert {row.code for row in errors} == {1069, 1254}  # type: ignore[union-attr]
     passages = _rows(browser, "history_events", kind="passage")
     assert {row.code for row in passages} == {1153, 1254}  # type: ignore[union-attr]
+    asked = _rows(browser, "history_events", kind="asked")
+    assert {row.requested_by for row in asked} == {"operator", "administrator"}
     node = seeded.nodes["NODE2"].pk
     assert {row.node for row in _rows(browser, "history_events", node=node, severity=1)} == {node}  # type: ignore[union-attr]
 

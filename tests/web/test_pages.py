@@ -168,8 +168,13 @@ def test_groups_are_narrowed_by_text_state_and_owner(seeded: seed.Seeded, browse
         assert {group.name for group in found} == shown, query
 
 
-def _change(**ids: frozenset[int]) -> Change:
-    return Change(seq=Cluster.objects.get().last_event, since=0, **ids)
+def _change(
+    groups: frozenset[int] = frozenset(),
+    nodes: frozenset[int] = frozenset(),
+    resources: frozenset[int] = frozenset(),
+) -> Change:
+    newest = Cluster.objects.get().last_event
+    return Change(seq=newest, since=0, groups=groups, nodes=nodes, resources=resources)
 
 
 def test_a_change_is_rendered_for_the_pages_that_it_is_about(seeded: seed.Seeded) -> None:

@@ -20,13 +20,16 @@ from monitoring.models import Event, FailoverRecord, Phase
 PAGE = 50
 TYPICAL_OF = 9
 
-EVENT_KINDS: Mapping[str, tuple[str, tuple[int, ...]]] = {
-    "failure": ("Resource failures", (1069, 1230, 1254, 1635, 1638)),
-    "passage": ("Failovers and moves", (1153, 1641, 1137, 1155, 1254)),
-    "state": ("Changes of state", (1200, 1201, 1203, 1204, 1205, 1637, 1674)),
-    "node": ("Nodes", (1007, 1011, 1062, 1135, 1592, 1677)),
+_FAILURES = (1034, 1038, 1039, 1049, 1054, 1055, 1069, 1146, 1230, 1232, 1233, 1254, 1635, 1638)
+EVENT_KINDS: Mapping[str, tuple[str, Q]] = {
+    "failure": ("Resource failures", Q(code__in=_FAILURES)),
+    "passage": ("Failovers and moves", Q(code__in=(1137, 1153, 1155, 1254, 1641))),
+    "state": ("Changes of state", Q(code__in=(1200, 1201, 1203, 1204, 1205, 1637, 1674))),
+    "node": ("Nodes", Q(code__in=(1007, 1011, 1062, 1135, 1592, 1677))),
+    "edit": ("Edits of the topology", Q(operation__kind="edit")),
+    "asked": ("Asked for by somebody", ~Q(requested_by="")),
 }
-"""Names of the kinds of events, and the event ids that belong to each (semantics 7)."""
+"""Names of the kinds of events, and what belongs to each; numbers are event ids (semantics 7)."""
 
 RowT = TypeVar("RowT")
 
@@ -134,7 +137,7 @@ def events(wanted: Filter, before: int | None = None, limit: int = PAGE) -> Page
     if wanted.resource is not None:
         rows = rows.filter(resource_id=wanted.resource)
     if wanted.kind:
-        rows = rows.filter(code__in=EVENT_KINDS[wanted.kind][1])
+        rows = rows.filter(EVENT_KINDS[wanted.kind][1])
     if before is not None:
         rows = rows.filter(seq__lt=before)
     found = list(rows.order_by("-seq")[: limit + 1])
