@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from monitoring.core.states import GroupState
 from monitoring.live.topics import Change
 from monitoring.models import Group
 from monitoring.models.roles import Role
@@ -15,6 +16,9 @@ from monitoring.service.queries import history, nodes
 from monitoring.web.context import for_role, live_from
 
 EVENTS, RECORDS = 12, 6
+SHOWN = 100
+"""Groups that the page of a node lists; the list of groups has all of them."""
+_CALM = (GroupState.ONLINE, GroupState.OFFLINE)
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -48,6 +52,7 @@ def node_context(pk: int) -> dict[str, Any] | None:
     return {
         "detail": detail,
         "node": detail.summary,
+        "groups": sorted(detail.groups, key=lambda group: group.state in _CALM)[:SHOWN],
         "records": history.records(about, limit=RECORDS, node_name=detail.summary.name).rows,
         "events": history.events(about, limit=EVENTS).rows,
         "history_query": f"node={pk}",
