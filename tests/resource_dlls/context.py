@@ -53,10 +53,10 @@ class RunningProcess:
             pidfd = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return self._popen.wait()
-        ended: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(pidfd, lambda: ended.done() or ended.set_result(None))
+        ended = asyncio.Event()
+        loop.add_reader(pidfd, ended.set)
         try:
-            await ended
+            await ended.wait()
         finally:
             loop.remove_reader(pidfd)
             os.close(pidfd)

@@ -96,9 +96,9 @@ class Wire:
 
     def run(self, side: int, verbs: str, address: str = "10.99.0.50") -> list[list[object]]:
         """Run entry points in one namespace, in a process that then dies without cleaning up."""
+        arguments = [str(self.state / str(side)), "cw0", address, verbs]
         done = subprocess.run(
-            ["ip", "netns", "exec", self.names[side], sys.executable, "-c", ON_THE_WIRE]
-            + [str(self.state / str(side)), "cw0", address, verbs],
+            ["ip", "netns", "exec", self.names[side], sys.executable, "-c", ON_THE_WIRE, *arguments],
             check=True,
             capture_output=True,
             text=True,

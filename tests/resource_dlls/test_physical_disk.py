@@ -59,7 +59,7 @@ def test_a_disk_of_another_group_is_refused_until_it_was_given_back(tmp_path: Pa
     first, other = disk(tmp_path, epoch=7), disk(tmp_path, "NODE2", epoch=3, group_id=2)
     call(first.online)
     call(first.terminate)
-    with pytest.raises(ResourceError, match="remove .*reservation"):
+    with pytest.raises(ResourceError, match=r"remove .*reservation"):
         call(other.online)
     call(other.terminate)
     call(first.online)

@@ -94,7 +94,7 @@ def test_an_unknown_type_tells_what_could_not_be_loaded(site) -> None:
     sys.modules.pop("bad", None)
     site("bad", "import no_such_module", "bad:Dll")
     with pytest.raises(
-        registry.UnknownTypeError, match="no resource DLL offers the type 'Queue Server'.*bad"
+        registry.UnknownTypeError, match=r"no resource DLL offers the type 'Queue Server'.*bad"
     ):
         registry.get("Queue Server")
 
