@@ -15,6 +15,7 @@ from monitoring.core.states import NodeState
 from monitoring.models import Group, Node, Operation, Resource
 from monitoring.service import decide, drains, journal, membership, snapshot
 from monitoring.service.lock import Held, cluster_lock
+from monitoring.service.topology import rules
 
 GROUP_KINDS = ("move", "online", "offline", "restart")
 RESOURCE_KINDS = ("resource-online", "resource-offline", "resource-restart", "resource-fail")
@@ -132,6 +133,9 @@ def _for_node(held: Held, kind: str, node_id: int | None, by: str, reason: str, 
     hosts = Group.objects.filter(owner=node).count()
     draining = node.drain_status == "running"
     node_rules.check(kind, world.nodes[node.pk], world, draining=draining, hosts=hosts)
+    if kind == "evict" and (bound := rules.bound_to(node)):
+        names = ", ".join(group.name for group in bound)
+        raise Refused("node", f"Only {node.name} may run {names}: change the possible owners first.")
     operation = Operation.objects.create(
         kind=kind,
         node=node,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from monitoring.core.model import Refused
 from monitoring.models import Cluster, Event, Group, Node, ResourceType
-from monitoring.service import topology
+from monitoring.service import intents, topology
 from monitoring.service.lock import cluster_lock
 from tests.topology.build import BY, address, app, network_name, refused
 
@@ -25,6 +26,21 @@ def test_a_new_node_gets_a_key_and_the_next_place_in_the_join_order(nodes: list[
 def test_a_node_name_is_a_netbios_name_of_its_own(cluster: Cluster, name: str) -> None:
     with refused("name"):
         topology.add_node(name, by=BY)
+
+
+def test_a_node_that_alone_may_run_a_group_is_not_evicted(evs1: Group, nodes: list[Node]) -> None:
+    """An empty list of possible owners means all nodes: a restriction would turn into its opposite."""
+    first, second = (node.pk for node in nodes)
+    one = app(evs1, "A", possible_owners=[second])
+    with pytest.raises(Refused, match="Only NODE2 may run EVS1"):
+        intents.submit("evict", by=BY, node=second)
+    topology.set_possible_owners(one.pk, [first, second], by=BY)
+    other = app(evs1, "B", possible_owners=[second, topology.add_node("NODE3", by=BY).pk])
+    with pytest.raises(Refused, match="Only NODE2 may run EVS1"):
+        intents.submit("evict", by=BY, node=second)
+    topology.set_possible_owners(other.pk, [], by=BY)
+    intents.submit("evict", by=BY, node=second)
+    assert [node.pk for node in one.possible_owners.all()] == [first]
 
 
 def test_a_node_cannot_take_the_network_name_of_a_virtual_server(evs1: Group) -> None:

@@ -130,6 +130,19 @@ def check_owner_in_common(group: Group, field: str) -> None:
         raise refuse(field, f"No node may run all resources of {group}: {lists}.")
 
 
+def bound_to(node: Node) -> list[Group]:
+    """Groups that no node could run any more if `node` were gone. Two queries.
+
+    A list of possible owners that became empty would even mean the opposite: all nodes.
+    """
+    others = set(Node.objects.exclude(pk=node.pk).values_list("pk", flat=True))
+    possible: dict[Group, dict[int, set[int]]] = {}
+    rows = PossibleOwner.objects.filter(resource__group__resources__possible__node=node)
+    for row in rows.select_related("resource__group").distinct():
+        possible.setdefault(row.resource.group, {}).setdefault(row.resource_id, set()).add(row.node_id)
+    return [group for group, lists in possible.items() if not others.intersection(*lists.values())]
+
+
 def check_down(resource: Resource, field: str) -> None:
     """Refuse what needs the resource to be Offline or Failed, with nothing of it running."""
     state = ResourceState(resource.state)
