@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 AGENT_WAIT = 10.0
 """Seconds that a new agent waits for an earlier one of the same home to end."""
+WARM_WAIT = 10.0
+"""Seconds that the node waits for its warm parent before it joins."""
 GUARD_WAIT = 15.0
 """Seconds that it waits for the guard of an earlier agent."""
 
@@ -61,6 +63,8 @@ class Agent:
         self._home.lock(AGENT_WAIT)
         self._home.await_old_guard(GUARD_WAIT)
         self._end_leftovers()
+        self._build()
+        self._services.start()  # it loads its libraries while the worker does
         self._app.steps["worker"].add(_monitor_step(self))
         self._worker = self._app.Worker(
             pool="solo",
@@ -94,7 +98,7 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self._build()
+        self._services.await_ready(WARM_WAIT)
         gc.collect()
         gc.freeze()
         self._thread.start()
@@ -114,14 +118,14 @@ class Agent:
             guard=self._guard,
         )
         processes = Processes(settings.home, loop, lambda child: self._monitor.process_ended(child))
-        services = Services(settings.home, processes, loop, self._preload())
+        self._services = Services(settings.home, processes, loop, self._preload())
         host = Host(
             settings.node,
             settings.home,
             loop,
             self._types,
             processes,
-            services,
+            self._services,
             self._sweeps,
             self._member.may_start,
             self._log,
@@ -130,8 +134,6 @@ class Agent:
         self._member.resources = self._monitor
         loop.call_soon(self._guard.start)
         loop.call_soon(self._member.start)
-        if services.preloads_anything:
-            threading.Thread(target=services.start, name="warm-start", daemon=True).start()
 
     def _preload(self) -> tuple[str, ...]:
         if self._settings.preload is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,8 +20,12 @@ from monitoring.node import marks
 from monitoring.node.processes import Child, Processes, inherited, open_log
 from monitoring.node.warm import MESSAGE_LIMIT
 
+logger = logging.getLogger(__name__)
+
 ANSWER_LIMIT = 15.0
 """Seconds for a fork, including the import of modules that were not preloaded."""
+ANSWER_LIMIT_ON_LOOP = 0.5
+"""The same where the monitor's loop waits, and with it all other resources."""
 
 
 class ServiceError(RuntimeError):
@@ -43,15 +49,18 @@ class Services:
         self._forked: dict[int, Child] = {}
         self._ended_early: dict[int, int] = {}
         self._last_id = 0
-
-    @property
-    def preloads_anything(self) -> bool:
-        return bool(self._preload)
+        self._ready = threading.Event()
 
     def start(self) -> None:
-        """Start the warm parent ahead of the first service."""
-        with self._lock:
-            self._connect()
+        """Start the warm parent ahead of the first service, where there is something to load."""
+        if self._preload:
+            with self._lock:
+                self._connect()
+
+    def await_ready(self, seconds: float) -> None:
+        """Wait until what `start` began is done."""
+        if self._preload and not self._ready.wait(seconds):
+            logger.warning("the warm parent is not ready after %g s", seconds)
 
     def spawn(
         self,
@@ -83,10 +92,12 @@ class Services:
             except OSError as error:
                 del self._answers[number]
                 raise ServiceError(f"the warm parent does not take {target}: {error}") from error
+        limit = ANSWER_LIMIT_ON_LOOP if _on_a_loop() else ANSWER_LIMIT
         try:
-            pid, pidfd = answer.result(ANSWER_LIMIT)
+            pid, pidfd = answer.result(limit)
         except TimeoutError:
-            raise ServiceError(f"{target} was not started within {ANSWER_LIMIT:g} s") from None
+            self._give_up(number)
+            raise ServiceError(f"{target} was not started within {limit:g} s") from None
         child = self._processes.adopt(resource, pid, pidfd, watch)
         with self._lock:
             early = self._ended_early.pop(pid, None)
@@ -126,6 +137,9 @@ class Services:
         self._lost(connection)
 
     def _heard(self, message: dict[str, Any], fds: list[int]) -> None:
+        if "ready" in message:
+            self._ready.set()
+            return
         if "returncode" in message:
             with self._lock:
                 child = self._forked.pop(message["pid"], None)
@@ -137,7 +151,8 @@ class Services:
         with self._lock:
             answer = self._answers.pop(message["id"], None)
         if answer is None:
-            for fd in fds:
+            for fd in fds:  # it came too late, for somebody who has given up
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
                 os.close(fd)
         elif "error" in message:
             answer.set_exception(ServiceError(message["error"]))
@@ -145,22 +160,34 @@ class Services:
             answer.set_result((message["pid"], fds[0]))
 
     def _lost(self, connection: socket.socket) -> None:
-        """The parent is gone: its services live on, the next request starts a new one."""
+        """The parent is gone: its services live on. A new one is made ready for the next."""
         with self._lock:
             connection.close()
-            if self._socket is connection:
-                self._socket = None
+            self._socket = None
+            was_ready = self._ready.is_set()
+            self._ready.clear()
             waiting, self._answers = list(self._answers.values()), {}
             self._forked.clear()
             self._ended_early.clear()
-            parent = self._parent
-        for answer in waiting:
-            answer.set_exception(ServiceError("the warm parent ended"))
+            parent, self._parent = self._parent, None
         if parent is not None:
             parent.wait()
+        for answer in waiting:
+            answer.set_exception(ServiceError("the warm parent ended"))
+        if was_ready:
+            self.start()
 
-    def stop(self) -> None:
-        """Let the parent go; services that still run are not touched."""
+    def _give_up(self, number: int) -> None:
+        """Nobody waits for the answer any more. A parent that is not loading is stuck: it is replaced."""
         with self._lock:
-            if self._socket is not None:
-                self._socket.shutdown(socket.SHUT_RDWR)
+            self._answers.pop(number, None)
+            if self._parent is not None and self._ready.is_set():
+                self._parent.kill()
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -2,11 +2,11 @@
 
     python -m monitoring.node.warm MODULE...
 
-Standard input is a socket to the agent; each datagram is one JSON message. The agent asks
-{"id", "resource", "target", "kwargs", "log"} and is answered {"id", "pid"}
-with a pidfd, or {"id", "error"}; {"pid", "returncode"} tells how a service ended. Modules are
-loaded here, before the fork, so that all services share their memory. When the agent is gone
-the parent leaves; its services are ended by the guard.
+Standard input is a socket to the agent; each datagram is one JSON message. The parent says
+{"ready"} once the modules are loaded. The agent asks {"id", "resource", "target", "kwargs",
+"log"} and is answered {"id", "pid"} with a pidfd, or {"id", "error"}; {"pid", "returncode"}
+tells how a service ended. Modules are loaded here, before the fork, so that all services
+share their memory. When the agent is gone the parent leaves; its services are ended by the guard.
 """
 
 # What is loaded here stays in the memory of every service:
@@ -40,6 +40,7 @@ def main() -> None:
         except Exception:
             traceback.print_exc()  # a service that needs it will say so when it is asked for
     settle_memory()
+    send(agent, {"ready": True})
     serve(agent)
 
 

@@ -57,6 +57,8 @@ class Job(Faulty):
         await self.context.kill_all_async()
 
     async def is_alive(self) -> bool:
+        if self.fault("blocks"):
+            time.sleep(FOREVER)
         return self.process.returncode is None
 
 

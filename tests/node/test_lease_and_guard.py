@@ -120,6 +120,15 @@ def test_a_node_that_gets_no_answers_ends_all_at_the_end_of_its_lease_and_begins
     assert "had no contact for the length of its lease" in text
 
 
+def test_an_agent_whose_loop_is_stuck_does_not_renew_and_is_ended_with_its_resources(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    bring_online(service, switch)
+    (switch / "R1.blocks").touch()
+    assert agent.process.wait(5) == -signal.SIGKILL
+    until(lambda: not agent.running(), 3)
+
+
 def test_a_guard_that_dies_is_replaced_and_the_new_one_knows_the_lease(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:

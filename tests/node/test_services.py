@@ -70,6 +70,22 @@ def test_services_outlive_their_parent_and_a_new_parent_starts_with_the_next(
     assert service.wait_state(5, S.FAILED).cause == f"process {orphan} ended"
 
 
+def test_a_parent_that_does_not_answer_costs_the_one_that_asks_and_is_replaced(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    (parent,) = until(lambda: agent.running().get(0), 5)
+    os.kill(parent, signal.SIGSTOP)
+    service.lease_ms = 5000
+    service.assign(spec(5, "Test Service", switch))
+    assert (
+        service.wait_state(5, S.FAILED, 5).cause
+        == "Online: tests.node.echo:serve was not started within 0.5 s"
+    )
+    service.assign(spec(5, "Test Service", switch, attempt=2), serial=2)
+    service.wait_state(5, S.ONLINE, 5)
+    assert parent not in agent.running()[0]
+
+
 def test_twenty_services_take_little_memory(agent: AgentProcess, service: FakeService, switch: Path) -> None:
     count = 20
     service.assign(*(spec(n, "Test Service", switch) for n in range(1, count + 1)))
