@@ -13,5 +13,8 @@ os.environ.pop("DATABASE_URL", None)
 
 from clusterweb.settings import *  # noqa: E402, F403
 
+# A file: threads that share a database in memory lock each other out. Nothing in it need last.
+DATABASES["default"]["TEST"] = {"NAME": f"{_home}/test.sqlite3"}  # noqa: F405
+DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"  # noqa: F405
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast, and nothing to protect

@@ -55,11 +55,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
 def _visitor(scope: dict[str, Any]) -> Visitor | None:
     """The signed-in user of a scope that AuthMiddlewareStack filled, with a role; else None."""
-    user = scope.get("user")
+    user = getattr(scope.get("user"), "_wrapped", None)  # a lazy object, filled by now
     session = scope.get("session")
-    if not isinstance(getattr(user, "_wrapped", user), User) or session is None or not session.session_key:
+    if not isinstance(user, User) or session is None or not session.session_key:
         return None
-    role = role_of(getattr(user, "_wrapped", user))
+    role = role_of(user)
     if role is None:
         return None
     return Visitor(user.pk, session.session_key, user.get_session_auth_hash(), role)

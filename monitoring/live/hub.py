@@ -119,7 +119,7 @@ class Hub:
 
     async def _send_change(self, change: Change) -> None:
         """Send `change`, and with it all that an announcement which was lost would have told."""
-        change |= await self._in_thread(feed.changes_since, self._told)
+        change = await self._in_thread(feed.complete, change, self._told)
         for audience, watching in list(self.watchers.items()):
             await self._send(watching, await self._render(audience, change))
         self._told = change.seq

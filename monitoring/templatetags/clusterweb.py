@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
 
 from django import template
 from django.templatetags.static import static
@@ -92,21 +91,17 @@ def state(value: State, form: str = "") -> SafeString:
     )
 
 
-@register.filter
-@cache
-def type_icon(type_name: str) -> str:
+def icon_of_type(type_name: str) -> str:
     """Name of the icon that the resource DLL of this type gives; a plain box where it is not installed."""
-    try:
-        return registry.get(type_name).icon
-    except registry.UnknownTypeError:
-        return "box"
+    dll = registry.all_types().get(type_name)
+    return dll.icon if dll else "box"
 
 
 @register.simple_tag
 def chip(value: State, label: str, type_name: str = "") -> SafeString:
     colour, name = looks(value)
     if type_name and value is ResourceState.ONLINE:
-        name = type_icon(type_name)
+        name = icon_of_type(type_name)
     text = f"{label}: {value.label}"
     moving = "pulse" if colour == "is-busy" else ""
     return format_html(

@@ -20,9 +20,8 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from monitoring.core.states import Severity
-from monitoring.resource_dlls import registry
 from monitoring.service.queries.history import EventRow
-from monitoring.templatetags.clusterweb import duration, icon
+from monitoring.templatetags.clusterweb import duration, icon, icon_of_type
 from monitoring.web.fields import write_duration
 
 register = template.Library()
@@ -44,8 +43,7 @@ _WEIGHTS = {
 
 @register.simple_tag
 def type_icon(type_name: str, size: str = "") -> SafeString:
-    dll = registry.all_types().get(type_name)
-    return icon(dll.icon if dll else "boxes", size)
+    return icon(icon_of_type(type_name), size)
 
 
 @register.filter
