@@ -41,9 +41,9 @@ def chromium() -> Iterator[Browser]:
 
 def log_in(page: Page, url: str, user: str, password: str) -> None:
     page.goto(url)
-    page.get_by_label("Username").fill(user)
+    page.get_by_label("User name").fill(user)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{url}/")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def postgresql() -> Iterator[str]:
         wait_until(lambda: _made_database(port), READY_WITHIN, "PostgreSQL takes connections")
         yield url
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # it does not wait for those who are still connected
         server.wait(30)
         shutil.rmtree(data, ignore_errors=True)
 
