@@ -79,10 +79,14 @@ def start(agent: socket.socket, selector: selectors.BaseSelector, request: dict[
         traceback.print_exc()
         send(agent, {"id": request["id"], "error": f"{request['target']}: {type(error).__name__}: {error}"})
         return
+    marked, mark = os.pipe()
     pid = os.fork()
     if pid == 0:
-        become(target, request, log)
+        become(target, request, log, mark)
     os.close(log)
+    os.close(mark)
+    os.read(marked, 1)  # ends when the child carries its mark: from then on anybody can find it
+    os.close(marked)
     pidfd = os.pidfd_open(pid)
     selector.register(pidfd, selectors.EVENT_READ, pid)
     socket.send_fds(agent, [json.dumps({"id": request["id"], "pid": pid}).encode()], [pidfd])
@@ -100,12 +104,13 @@ def send(agent: socket.socket, message: dict[str, Any]) -> None:
         agent.send(json.dumps(message).encode())
 
 
-def become(target: Any, request: dict[str, Any], log: int) -> None:
+def become(target: Any, request: dict[str, Any], log: int, mark: int) -> None:
     """In the child: turn into the service. Does not return."""
     code = 1
     try:
         os.setsid()
         write_mark(request["resource"])
+        os.close(mark)
         os.environ.update(marks.environment(os.environ[marks.OWNER], request["resource"]))
         os.dup2(log, 1)
         os.dup2(log, 2)

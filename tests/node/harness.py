@@ -101,7 +101,7 @@ def until(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -
 class FakeService:
     """Takes what a node says, over the broker and HTTP, and answers heartbeats while `answers` is set."""
 
-    def __init__(self, broker_url: str, *, interval_ms: int = 100, lease_ms: int = 1000) -> None:
+    def __init__(self, broker_url: str, *, interval_ms: int = 100, lease_ms: int = 1500) -> None:
         self.interval_ms, self.lease_ms = interval_ms, lease_ms
         self.answers = True
         self.answers_http = True

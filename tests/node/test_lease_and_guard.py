@@ -79,7 +79,7 @@ def test_the_guard_ends_the_resources_of_a_stopped_agent_when_its_lease_is_over_
     stopped = time.monotonic()
     agent.signal(signal.SIGSTOP)
     until(lambda: not resources_of(agent), 5, "the guard has ended all")
-    assert 0.7 < time.monotonic() - stopped < 1.6, "the lease is one second long"
+    assert 1.2 < time.monotonic() - stopped < 2.6, "the lease is a second and a half long"
     assert agent.process.wait(5) == -signal.SIGKILL, "it holds locks and claims that others need"
     until(lambda: not (agent.home / "resources" / "3" / "address").exists(), 5)
     agent.start()
@@ -108,7 +108,7 @@ def test_a_node_that_gets_no_answers_ends_all_at_the_end_of_its_lease_and_begins
     service.answers = service.answers_http = False
     lost = time.monotonic()
     until(lambda: not resources_of(agent), 5)
-    assert 0.7 < time.monotonic() - lost < 1.6
+    assert 1.2 < time.monotonic() - lost < 2.6
     service.wait(lambda: service.incarnation > first, 10)
     service.assign(spec(1, "Test Job", switch), spec(2, "Test Service", switch))
     time.sleep(0.3)
@@ -155,7 +155,7 @@ def test_a_lost_broker_costs_nothing_while_the_second_path_answers(
     service.wait(lambda: service.over_http >= 5, 5, "heartbeats by HTTP")
     os.kill(jobs[1][0], signal.SIGKILL)
     service.wait_state(1, S.FAILED, 3)
-    time.sleep(max(0.0, began + 2.5 - time.monotonic()))
+    time.sleep(max(0.0, began + 3.5 - time.monotonic()))
     assert service.incarnation == first
     assert resources_of(agent) == {2}
     own_broker.start()
@@ -182,7 +182,7 @@ def test_without_a_second_path_a_lost_broker_costs_the_lease(
     bring_online(service, switch)
     first = service.incarnation
     own_broker.stop()
-    until(lambda: not resources_of(agent), 3)
+    until(lambda: not resources_of(agent), 5)
     own_broker.start()
     service.wait(lambda: service.incarnation > first, 10, "contact again, in a new life")
     service.close()
