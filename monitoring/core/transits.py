@@ -11,13 +11,16 @@ from dataclasses import replace
 from monitoring.core import placement
 from monitoring.core.draft import Draft
 from monitoring.core.model import NodeView, Transit
-from monitoring.core.states import ResourceState, Severity, Stage, TransitKind
+from monitoring.core.states import NodeState, ResourceState, Severity, Stage, TransitKind
 from monitoring.core.wanted import all_down, blocked_by, effective, settled
 
 GROUP_MOVING = 1641
 GROUP_FAILING_OVER = 1153
 GROUP_ONLINE = 1201
 GROUP_NOT_ONLINE = 1205
+
+LOOK_AGAIN = 0.5
+"""Seconds until a target that is awaited is looked at again."""
 
 _VERBS = {
     TransitKind.MOVE: "is moved",
@@ -117,9 +120,19 @@ def advance(draft: Draft) -> None:
         return
     if transit.stage is Stage.STOPPING:
         if draft.acknowledged and not draft.wants_change() and all_down(draft.group):
-            transfer(draft, _final_target(draft, transit))
+            if _is_awaited(draft, transit.target):
+                draft.wake(draft.now + LOOK_AGAIN)
+            else:
+                transfer(draft, _final_target(draft, transit))
     elif draft.acknowledged and not draft.wants_change():
         _arrived(draft, transit)
+
+
+def _is_awaited(draft: Draft, target: int) -> bool:
+    """The target was chosen while it was Up, and a cluster service that has just started has not
+    heard it yet: a moment later it has, or knows that the node is lost."""
+    node = draft.world.nodes.get(target)
+    return node is not None and node.state is NodeState.JOINING
 
 
 def _final_target(draft: Draft, transit: Transit) -> int:
