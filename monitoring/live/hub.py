@@ -119,6 +119,8 @@ class Hub:
 
     async def _send_change(self, change: Change) -> None:
         """Send `change`, and with it all that an announcement which was lost would have told."""
+        if change.seq <= self._told and not (change.groups or change.nodes or change.resources):
+            return  # the backstop found what was announced a moment later
         change = await self._in_thread(feed.complete, change, self._told)
         for audience, watching in list(self.watchers.items()):
             await self._send(watching, await self._render(audience, change))
