@@ -214,11 +214,10 @@ def _time_ticks(span: float) -> tuple[Tick, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the pointer finds at one place of a series; percent and milliseconds."""
+    """What the pointer finds at one place of a series; percent."""
 
     x: float
     width: float
-    y: float
     point: ProbePoint
 
     @property
@@ -276,7 +275,7 @@ def series(
         entry_point=entry_point,
         mean=_polyline(mean),
         band=f"{_polyline(upper)}L{_points(reversed(mean))}Z" if points else "",
-        samples=tuple(Sample(max(0, x(p) / 10 - half), 2 * half, round(y(p.mean_ms), 2), p) for p in points),
+        samples=tuple(Sample(max(0, x(p) / 10 - half), 2 * half, p) for p in points),
         rows=tuple(
             Tick(round(y(step * i), 2), f"{step * i:g} ms") for i in range(int(ceiling / step + 0.001) + 1)
         ),

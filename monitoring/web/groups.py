@@ -22,7 +22,7 @@ EVENTS, RECORDS = 12, 6
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """All groups. Seven queries."""
+    """All groups. Six queries."""
     live_from(request)
     text = request.GET.get("text", "").strip()
     state = request.GET.get("state", "")
@@ -34,7 +34,6 @@ def page(request: HttpRequest) -> HttpResponse:
     )
     context = {
         "groups": rows,
-        "typical": history.typical_seconds(),
         "nodes": node_list(),
         "states": [(str(s.value), s.label) for s in GroupState if s is not GroupState.UNKNOWN],
         "text": text,
@@ -71,7 +70,6 @@ def group_context(pk: int) -> dict[str, Any] | None:
         "records": history.records(about, limit=RECORDS).rows,
         "events": history.events(about, limit=EVENTS).rows,
         "history_query": f"group={pk}",
-        "clock": now,
     }
 
 
@@ -99,5 +97,5 @@ def _concerns(group: int, change: Change) -> bool:
 def render_list_changes(subject: int | None, change: Change, role: Role) -> str:
     """The rows of the groups that changed, for the list."""
     rows = groups.group_list(ids=change.groups) if change.groups else ()
-    context = {"groups": rows, "typical": history.typical_seconds(change.groups), "fresh": True}
+    context = {"groups": rows}
     return render_to_string("groups/rows.html", {**context, **for_role(role)})

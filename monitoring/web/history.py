@@ -161,7 +161,6 @@ def render_changes(subject: int | None, change: Change, role: Role) -> str:
     context = {
         "events": history.events_after(change.since),
         "records": history.records_after(change.since),
-        "fresh": True,
     }
     return render_to_string("history/changes.html", {**context, **for_role(role)})
 

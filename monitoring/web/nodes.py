@@ -70,7 +70,7 @@ def render_changes(subject: int | None, change: Change, role: Role) -> str:
 
 
 def _concerns(node: int, change: Change) -> bool:
-    """Another node's state decides whether this one can be drained. At most one query.
+    """A node that is named may be an owner that lost a group. At most one query.
 
     A group that has just left names no node any more; the node that it left is in the change.
     """

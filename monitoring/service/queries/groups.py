@@ -110,7 +110,6 @@ class GroupDetail:
     epoch: int
     cause: str
     rule: str
-    started: float | None
     failback_to: NodeRef | None
     failovers: Budget
     typical: float | None
@@ -176,7 +175,6 @@ def group_detail(id: int, now: float) -> GroupDetail | None:
         epoch=group.epoch,
         cause=group.transit_cause,
         rule=group.transit_rule,
-        started=group.transit_started,
         failback_to=NodeRef.of(group.failback_to),
         failovers=budget(group.failovers, limit, group.failover_period_hours * 3600, now),
         typical=typical_seconds([id]).get(id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from monitoring.core.states import GroupState, NodeState
 from monitoring.models import Cluster, Group, Node, Resource
@@ -37,7 +37,6 @@ class NodeDetail:
 
     `incarnation` grows with each start of the agent; `started` is when that was, None where
     the number is not a time. `storage_groups` of `storage_limit` are on it (semantics 6.5).
-    `others` says whether another node is up that could take its groups.
     """
 
     summary: NodeSummary
@@ -54,7 +53,6 @@ class NodeDetail:
     """Groups that prefer this node first and run elsewhere."""
     storage_groups: int
     storage_limit: int
-    others: bool
 
 
 def node_list() -> tuple[NodeSummary, ...]:
@@ -64,8 +62,7 @@ def node_list() -> tuple[NodeSummary, ...]:
 
 def node_detail(id: int) -> NodeDetail | None:
     """One node, None where there is none of that id. Seven queries."""
-    nodes = {node.pk: node for node in _counted()}
-    node = nodes.get(id)
+    node = _counted().filter(pk=id).first()
     if node is None:
         return None
     cluster = Cluster.objects.first() or Cluster()
@@ -85,7 +82,6 @@ def node_detail(id: int) -> NodeDetail | None:
         preferring=tuple(group for group in groups if group.away and group.preferred[0].id == id),
         storage_groups=storage_groups([id]).get(id, 0),
         storage_limit=cluster.max_storage_groups_per_node,
-        others=any(other.state == NodeState.UP for other in nodes.values() if other.pk != id),
     )
 
 
@@ -107,7 +103,7 @@ def storage_groups(nodes: Iterable[int]) -> Mapping[int, int]:
     return found
 
 
-def _counted() -> Iterable[Node]:
+def _counted() -> QuerySet[Node]:
     failed = Count("groups", filter=Q(groups__last_state=GroupState.FAILED))
     return Node.objects.order_by("id").annotate(hosted=Count("groups"), failed=failed)
 

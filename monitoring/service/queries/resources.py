@@ -85,8 +85,6 @@ class ResourceDetail:
     dependents: tuple[ResourceRef, ...]
     created_by: ResourceRef | None
     failures: tuple[float, ...]
-    attempt: int
-    running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +154,6 @@ def resource_detail(id: int, now: float) -> ResourceDetail | None:
         ),
         created_by=resource_ref(resource.created_by) if resource.created_by else None,
         failures=tuple(sorted(resource.failures, reverse=True)),
-        attempt=resource.attempt,
-        running=resource.running,
     )
 
 
