@@ -63,6 +63,7 @@ class Broker:
                 'save ""',
                 "appendonly no",
                 "daemonize no",
+                "set-proc-title no",  # a title overwrites the environment, by which it is found
                 "databases 1",
                 "hz 4",  # fewer wake-ups at rest than by default; it still stops within a quarter of a second
                 "io-threads 1",

@@ -31,7 +31,9 @@ class Dashboard:
     def expect_group(self, group: str, state: str, node: str = "") -> None:
         """The card comes to show the state, in the column of `node` where one is given."""
         where = self.column(node) if node else self.page
-        expect(where.locator(f"article.card[aria-label='Group {group}, {state}']")).to_be_visible(timeout=30_000)
+        expect(where.locator(f"article.card[aria-label='Group {group}, {state}']")).to_be_visible(
+            timeout=30_000
+        )
 
     def act(self, group: str, link: str, reason: str, node: str = "") -> None:
         """Open the dialog behind a link of the card, choose the node, say why, confirm."""

@@ -13,11 +13,9 @@ from playwright.sync_api import Page, expect
 from tests.browser.dashboard import Dashboard, history_text
 from tests.cluster.harness import LiveCluster
 from tests.cluster.installation import wait_until
-from tests.cluster.mail import Letter, send
+from tests.cluster.mail import SMTP, Letter, send
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
-
-SMTP = "Exchange SMTP"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -145,9 +145,10 @@ class Installation:
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[int]:
-        """A process frozen by SIGSTOP within the block."""
+        """A process frozen by SIGSTOP within the block, where nobody ends it meanwhile."""
         pid = self.kill(name, signal.SIGSTOP)
         try:
             yield pid
         finally:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
