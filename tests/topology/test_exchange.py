@@ -60,13 +60,19 @@ def test_it_needs_address_name_and_disk_first(evs1: Group) -> None:
 def test_it_brings_the_tree_of_exchange_2000(evs1: Group) -> None:
     server(evs1, 1)
     assert PROTOCOLS | {STORE, MTA} < types(evs1)
-    assert {"Network Name", "Physical Disk"} <= providers(ATTENDANT, evs1)
+    assert providers(ATTENDANT, evs1) == {"Network Name", "Physical Disk"}
     assert providers(STORE, evs1) == {ATTENDANT}
     assert providers(MTA, evs1) == {ATTENDANT}
     for protocol in PROTOCOLS:
         assert providers(protocol, evs1) == {STORE}
     made = evs1.resources.filter(created_by__type__name=ATTENDANT)
     assert all(name.startswith("EVS1 ") for name in made.values_list("name", flat=True))
+
+
+def test_the_tree_of_exchange_2003_can_be_chosen(evs1: Group) -> None:
+    server(evs1, 1, Tree="2003")
+    assert providers("Exchange SMTP Virtual Server", evs1) == {ATTENDANT}
+    assert "Exchange POP3 Virtual Server" not in types(evs1)
 
 
 def test_every_resource_that_it_brings_is_told(evs1: Group) -> None:

@@ -102,6 +102,13 @@ def write(resource: Resource, requires: Clauses, field: str = "requires") -> Non
     )
 
 
+def direct_only(group: Group, providers: Sequence[int]) -> list[list[int]]:
+    """A clause for each of these, but for those that another one of them depends on anyway. One query."""
+    expressions = defaultdict(tuple, _expressions(group))
+    indirect = {id for provider in providers for id in providers_of(provider, expressions)}
+    return [[provider] for provider in providers if provider not in indirect]
+
+
 def in_words(requires: Clauses, names: Mapping[int, str]) -> str:
     """The expression in the field's own form: "([a] or [b]) and ([c])"."""
     clauses = [" or ".join(f"[{names.get(id, id)}]" for id in clause) for clause in requires]

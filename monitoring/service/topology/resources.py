@@ -93,14 +93,14 @@ def _create(
 
 
 def _by_types(group: Group, type_names: Sequence[str], who: str, field: str) -> list[list[int]]:
-    """A clause for every resource of the group that has one of these types; refused without any."""
-    clauses = []
+    """Clauses of all resources of the group that have one of these types; refused without any of one."""
+    providers: list[int] = []
     for name in type_names:
         found = list(group.resources.filter(type__name=name).values_list("pk", flat=True))
         if not found:
             raise refuse(field, f"{who} a resource of the type {name} in the group {group}. Create it first.")
-        clauses += [[pk] for pk in found]
-    return clauses
+        providers += found
+    return dependencies.direct_only(group, providers)
 
 
 def _create_parts(
