@@ -14,9 +14,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from functools import cache
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
@@ -28,6 +31,7 @@ from monitoring.service import clock
 
 State = ResourceState | GroupState | NodeState
 register = template.Library()
+SPRITE = "vendor/lucide/icons.svg"
 
 _LOOKS: dict[State, tuple[str, str]] = {
     ResourceState.UNKNOWN: ("is-unknown", "circle-question-mark"),
@@ -77,7 +81,7 @@ def icon(name: str, size: str = "") -> SafeString:
     return format_html(
         '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"/></svg>',
         size,
-        static("vendor/lucide/icons.svg"),
+        static(SPRITE),
         name,
     )
 
@@ -92,9 +96,15 @@ def state(value: State, form: str = "") -> SafeString:
 
 
 def icon_of_type(type_name: str) -> str:
-    """Name of the icon that the resource DLL of this type gives; a plain box where it is not installed."""
+    """Name of the icon that the resource DLL of this type gives; a plain box where there is none of it."""
     dll = registry.all_types().get(type_name)
-    return dll.icon if dll else "box"
+    return dll.icon if dll and dll.icon in sprite() else "box"
+
+
+@cache
+def sprite() -> frozenset[str]:
+    """Names of the icons that there are."""
+    return frozenset(re.findall(r'<symbol id="([^"]+)"', (settings.BASE_DIR / "static" / SPRITE).read_text()))
 
 
 @register.simple_tag
