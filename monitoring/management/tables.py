@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -24,8 +26,10 @@ UNSETTLED = frozenset(
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> str:
-    """Columns as wide as their widest cell; the last one is not padded."""
+    """Columns as wide as their widest cell; the last one is not padded, and cut to the terminal."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    room = _terminal_width() - sum(widths[:-1]) - 2 * len(widths[:-1])
+    rows = [[*row[:-1], cut(row[-1], room)] for row in rows]
     lines = [style.MIGRATE_LABEL(_line(head, widths))]
     lines += [
         "  ".join(
@@ -34,6 +38,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> s
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _terminal_width() -> int:
+    """Columns of the terminal; a file or a pipe has no end."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+
+
+def cut(text: str, room: int) -> str:
+    """`text`, ending in an ellipsis where it is longer than `room`, which is 20 at least."""
+    room = max(room, 20)
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.core.management.color import color_style, no_style
 
-from monitoring.management.tables import duration, table
+from monitoring.management.tables import cut, duration, table
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,12 @@ def test_a_duration_has_its_two_largest_units(seconds: float | None, text: str) 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     lines = table(["GROUP", "STATE"], [["EVS1", "Online"], ["a long name", ""]], no_style()).splitlines()
     assert lines == ["GROUP        STATE", "EVS1         Online", "a long name"]
+
+
+def test_a_long_text_is_cut_to_what_the_terminal_has_room_for() -> None:
+    assert cut("a cause that fits", 40) == "a cause that fits"
+    assert cut("x" * 50, 40) == "x" * 39 + "…"
+    assert cut("x" * 50, -3) == "x" * 19 + "…"
 
 
 def test_colour_does_not_move_columns() -> None:
