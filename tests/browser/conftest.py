@@ -71,7 +71,8 @@ def page(session: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     page.on("pageerror", lambda error: complaints.append(f"script error: {error}"))
 
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
+        refused = "409 (Conflict)" in message.text  # the answer to an action that came second
+        if message.type == "error" and not refused:
             complaints.append(f"console: {message.text} ({message.location.get('url', '')})")
 
     page.on("console", note)

@@ -35,11 +35,16 @@ class Dashboard:
             timeout=30_000
         )
 
-    def act(self, group: str, link: str, reason: str, node: str = "") -> None:
-        """Open the dialog behind a link of the card, choose the node, say why, confirm."""
+    def open(self, group: str, link: str) -> Locator:
+        """Open the dialog behind a link of the card."""
         self.card(group).get_by_role("link", name=f"{link} {group}", exact=False).click()
         dialog = self.page.locator("#dialog")
         expect(dialog).to_contain_text(group)
+        return dialog
+
+    def act(self, group: str, link: str, reason: str, node: str = "") -> None:
+        """Open a dialog, choose the node, say why, confirm."""
+        dialog = self.open(group, link)
         if node:
             dialog.get_by_role("radio", name=node).check()
         dialog.get_by_label("Reason").fill(reason)
