@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from monitoring.core.states import GroupState, NodeState, ResourceState
 from monitoring.models import Cluster, Dependency, Event, Group, Node, Resource
 from monitoring.service.queries.common import NodeRef, preferred_owners
@@ -16,21 +18,27 @@ from monitoring.service.queries.progress import Doing, Journey, Step, doing
 from monitoring.service.queries.tree import Requires, ranks
 
 TICKER = 12
-RESOURCE_CHANGED = 1637
-"""Too many for the overview: what the group does says the same."""
+TOO_FINE = Q(code=1637) | Q(code=1674, state_to=GroupState.PENDING.label)
+"""Every step of every resource: too much for the overview, where the cards show it."""
 NAMED = 3
 _DOWN = (NodeState.DOWN, NodeState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One resource at a glance; `wanted` is False where an operator took it offline."""
+    """One resource at a glance; `wanted` is False where an operator took it offline.
+
+    `failure` is why it failed last, where it is Failed now. Times are cluster time.
+    """
 
     id: int
     name: str
     type_name: str
     state: ResourceState
     wanted: bool
+    restart_at: float | None
+    retry_at: float | None
+    failure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,6 @@ class Card:
     """One group at a glance; `spots` are its resources, providers before what needs them.
 
     `node` is the column that it stands in, None among those that need attention.
-    `retry_at`: cluster time of the next try where it failed and nothing else is left.
     """
 
     id: int
@@ -54,7 +61,16 @@ class Card:
     cause: str
     given_up: bool
     wanted: bool
-    retry_at: float | None
+
+    @property
+    def retry_at(self) -> float | None:
+        """Cluster time of the next try, where a resource failed and its restarts are used up."""
+        return min((spot.retry_at for spot in self.spots if spot.retry_at is not None), default=None)
+
+    @property
+    def failure(self) -> str:
+        """Why the first of its failed resources failed, "" where none is."""
+        return next((f"{spot.name}: {spot.failure}" for spot in self.spots if spot.failure), "")
 
     @property
     def away(self) -> bool:
@@ -129,7 +145,7 @@ def overview(only: Collection[int] | None = None) -> Overview:
         health=_health(nodes, [(name, GroupState(state), want) for _, name, state, _, want in all_groups]),
         columns=tuple(_column(node, hosted[node.pk], stores.get(node.pk, 0)) for node in nodes),
         cards=cards(only),
-        ticker=tuple(map(event_row, Event.objects.exclude(code=RESOURCE_CHANGED).order_by("-seq")[:TICKER])),
+        ticker=tuple(map(event_row, Event.objects.exclude(TOO_FINE).order_by("-seq")[:TICKER])),
         total=len(all_groups),
         heartbeat_ms=cluster.heartbeat_interval_ms,
         lease_ms=cluster.lease_ms,
@@ -146,29 +162,33 @@ def cards(only: Collection[int] | None = None) -> tuple[Card, ...]:
     if only is not None:
         groups = groups.filter(id__in=list(only))
         resources = resources.filter(group_id__in=list(only))
-    rows: dict[int, list[tuple[Spot, float | None, float | None]]] = defaultdict(list)
-    fields = ("group_id", "id", "name", "type__name", "state", "persistent_online", "restart_at", "retry_at")
-    for group, id, name, kind, state, wanted, restart, retry in resources.values_list(*fields):
-        rows[group].append((Spot(id, name, kind, ResourceState(state), wanted), restart, retry))
+    spots: dict[int, list[Spot]] = defaultdict(list)
+    fields = (
+        *("group_id", "id", "name", "type__name", "state", "persistent_online"),
+        *("restart_at", "retry_at", "last_failure"),
+    )
+    for group, id, name, kind, number, wanted, restart, retry, failure in resources.values_list(*fields):
+        state = ResourceState(number)
+        why = failure if state is ResourceState.FAILED else ""
+        spots[group].append(Spot(id, name, kind, state, wanted, restart, retry, why))
     needs = _requirements(only)
     preferred = preferred_owners(only)
     return tuple(
-        _card(group, rows[group.pk], needs.get(group.pk, {}), next(iter(preferred.get(group.pk, ())), None))
+        _card(group, spots[group.pk], needs.get(group.pk, {}), next(iter(preferred.get(group.pk, ())), None))
         for group in groups
     )
 
 
 def _card(
     group: Group,
-    rows: list[tuple[Spot, float | None, float | None]],
+    spots: list[Spot],
     needs: Mapping[int, Requires],
     preferred: NodeRef | None,
 ) -> Card:
-    rank = ranks({spot.id: needs.get(spot.id, ()) for spot, _, _ in rows})
-    rows = sorted(rows, key=lambda row: (rank[row[0].id], row[0].id))
+    rank = ranks({spot.id: needs.get(spot.id, ()) for spot in spots})
     state = GroupState(group.last_state)
     owner = NodeRef.of(group.owner)
-    restarting = any(restart is not None for _, restart, _ in rows)
+    restarting = any(spot.restart_at is not None for spot in spots)
     at_rest = not group.transit_kind and not restarting
     unhosted = owner is None or (owner.state in _DOWN and group.persistent_online)
     troubled = at_rest and (unhosted or state is GroupState.FAILED)
@@ -181,16 +201,15 @@ def _card(
         owner=owner,
         preferred=preferred,
         node=None if troubled or owner is None else owner.id,
-        spots=tuple(spot for spot, _, _ in rows),
+        spots=tuple(sorted(spots, key=lambda spot: (rank[spot.id], spot.id))),
         doing=doing(
             Journey(group.transit_kind, group.transit_stage, target),
-            [Step(spot.name, spot.state, spot.wanted, restart) for spot, restart, _ in rows],
+            [Step(spot.name, spot.state, spot.wanted, spot.restart_at) for spot in spots],
         ),
         asked=Asked.of(group.transit_operation) or Asked.of(group.operation),
         cause=group.transit_cause,
         given_up=group.given_up,
         wanted=group.persistent_online,
-        retry_at=min((retry for _, _, retry in rows if retry is not None), default=None),
     )
 
 
