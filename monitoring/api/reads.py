@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.api import schema
 from monitoring.core.states import GroupState
-from monitoring.models import Cluster, Event, Resource
+from monitoring.models import Cluster, Resource
 from monitoring.resource_dlls import registry
 from monitoring.service import clock, lookup
 from monitoring.service.queries import groups, history, nodes, resources
@@ -74,12 +74,7 @@ def filter_of(
 def events_since(wanted: history.Filter, since: int, limit: int) -> tuple[list[history.EventRow], int]:
     """Events after number `since`, oldest first, and the number to ask from the next time. Two queries."""
     newest = Cluster.objects.get().last_event
-    rows = Event.objects.filter(seq__gt=since, seq__lte=newest)
-    for name in ("group", "node", "resource"):
-        if (id := getattr(wanted, name)) is not None:
-            rows = rows.filter(**{f"{name}_id": id})
-    if wanted.kind:
-        rows = rows.filter(code__in=history.EVENT_KINDS[wanted.kind][1])
+    rows = history.matching(wanted).filter(seq__gt=since, seq__lte=newest)
     found = [history.event_row(event) for event in rows.order_by("seq")[:limit]]
     return found, found[-1].seq if len(found) == limit else max(newest, since)
 

@@ -63,6 +63,7 @@ def test_events_since_a_number_come_in_order_and_can_be_followed(viewer: Client,
     rest = get(viewer, f"events?since={first['next']}&group=EVS1")
     assert [event["seq"] for event in rest["events"]] == [start + 3]
     assert rest["events"][0]["text"].startswith("alice created C")
+    assert get(viewer, f"events?since={start}&kind=node") == {"events": [], "next": start + 3}
     newest = get(viewer, "events?limit=1")
     assert (newest["events"][0]["seq"], newest["next"]) == (start + 3, start + 3)
 

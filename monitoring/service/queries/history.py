@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Generic, TypeVar
 
-from django.db.models import F, Q, Window
+from django.db.models import F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from monitoring.core.states import Severity
@@ -129,8 +129,8 @@ class RecordDetail:
     events: tuple[EventRow, ...]
 
 
-def events(wanted: Filter, before: int | None = None, limit: int = PAGE) -> Page[EventRow]:
-    """A page of events. One query."""
+def matching(wanted: Filter) -> QuerySet[Event]:
+    """The events that a filter lets through. No query yet."""
     rows = Event.objects.filter(_about(wanted, "at"), severity__gte=wanted.severity)
     if wanted.node is not None:
         rows = rows.filter(node_id=wanted.node)
@@ -138,6 +138,12 @@ def events(wanted: Filter, before: int | None = None, limit: int = PAGE) -> Page
         rows = rows.filter(resource_id=wanted.resource)
     if wanted.kind:
         rows = rows.filter(EVENT_KINDS[wanted.kind][1])
+    return rows
+
+
+def events(wanted: Filter, before: int | None = None, limit: int = PAGE) -> Page[EventRow]:
+    """A page of events. One query."""
+    rows = matching(wanted)
     if before is not None:
         rows = rows.filter(seq__lt=before)
     found = list(rows.order_by("-seq")[: limit + 1])
