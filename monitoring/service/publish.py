@@ -7,8 +7,10 @@ again by the next decision about its group; news that are lost are noticed by th
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import threading
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from channels.layers import get_channel_layer
@@ -56,12 +58,23 @@ def announce(held: Held) -> None:
     layer = get_channel_layer()
     if layer is not None:
         future = asyncio.run_coroutine_threadsafe(layer.group_send(LIVE, message), _loop())
-        future.add_done_callback(_log_failure)
+        _announcing.add(future)
+        future.add_done_callback(_announced)
 
 
-def _log_failure(future: Any) -> None:
+_announcing: set[Future[Any]] = set()
+
+
+def _announced(future: Future[Any]) -> None:
+    _announcing.discard(future)
     if not future.cancelled() and (error := future.exception()) is not None:
         log.warning("a change was not announced: %s", error)
+
+
+@atexit.register
+def _let_announcements_leave() -> None:
+    """A command that ends at once is heard of all the same."""
+    wait(list(_announcing), timeout=1.0)
 
 
 _lock = threading.Lock()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, reverse
 
@@ -16,7 +15,7 @@ from monitoring.core.states import ResourceState
 from monitoring.models import Group
 from monitoring.models.roles import Role, grant
 from monitoring.service import topology
-from tests.api.build import get, problem
+from tests.api.build import Response, get, problem
 from tests.topology.build import BY, app, set_state
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
@@ -98,7 +97,7 @@ def test_a_stranger_is_asked_for_a_password_and_never_sent_to_a_page(client: Cli
 def test_a_name_and_a_password_will_do(client: Client, cluster: object) -> None:
     grant(User.objects.create_user("bob", password="long and secret"), Role.VIEWER)
 
-    def ask(secret: str) -> HttpResponse:
+    def ask(secret: str) -> Response:
         token = base64.b64encode(secret.encode()).decode()
         return client.get("/api/v1/cluster", HTTP_AUTHORIZATION=f"Basic {token}")
 

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from monitoring.core.states import NodeState, ResourceState
-from monitoring.management import waiting
 from monitoring.models import Group, Node, Operation
 from tests.management.conftest import Run
 from tests.topology.build import app, set_state
@@ -76,7 +75,7 @@ def test_it_waits_for_the_outcome(
         if len(looks) == 3:
             Operation.objects.filter(kind="move").update(state=state, outcome=f"It is {state}.")
 
-    monkeypatch.setattr(waiting.time, "sleep", meanwhile)
+    monkeypatch.setattr("monitoring.management.waiting.time.sleep", meanwhile)
     answer = run("move", "EVS1", "NODE2")
     assert (answer.code, answer.out.strip()) == (code, f"It is {state}.")
     assert len(looks) == 3
