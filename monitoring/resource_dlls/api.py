@@ -372,7 +372,7 @@ class Blueprint:
     """A resource that comes into being with another (the Exchange System Attendant's tree)."""
 
     name: str
-    """"{group}" in it stands for the group's name: resource names are unique in the cluster."""
+    """Without the group's name, which is put before it: resource names are unique in the cluster."""
     type_name: str
     requires: tuple[str, ...]
     """Type names, within the group, that it depends on."""

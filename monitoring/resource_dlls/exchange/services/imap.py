@@ -52,6 +52,10 @@ class StoreIMAP(StoreGate, imap4.IMAP4Server):
         self.factory.place.journal("serve", what="login", mailbox=name)
         return imap4.IAccount, Account(self.factory.store, name), lambda: None
 
+    def _cbAppendGotMailbox(self, mbox: Any, tag: Any, flags: Any, date: Any, message: Any) -> None:  # noqa: N802
+        """APPEND without flags, which RFC 3501 allows (6.3.11) and Twisted stumbles over."""
+        super()._cbAppendGotMailbox(mbox, tag, flags or (), date, message)
+
 
 @implementer(imap4.IAccount, imap4.INamespacePresenter)
 class Account:
@@ -153,7 +157,8 @@ class Inbox:
     @inlineCallbacks
     def addMessage(self, message: Any, flags: Any = (), date: Any = None) -> Any:  # noqa: N802
         data = Binary(message.read())
-        return (yield self._store.call("append", self._mailbox, data, " ".join(flags), time.time()))
+        yield self._store.call("append", self._mailbox, data, " ".join(flags), time.time())
+        yield self.refresh()
 
     @inlineCallbacks
     def fetch(self, messages: imap4.MessageSet, uid: bool) -> Any:
