@@ -38,7 +38,7 @@ def test_an_edit_tells_each_changed_property_before_and_after(evs1: Group) -> No
     event = Event.objects.first()
     assert event is not None
     assert event.text == (
-        "alice changed the group EVS1: FailoverThreshold from 4294967295 to 5, Priority from Medium to High."
+        "alice changed the group EVS1: FailoverThreshold from nodes - 1 to 5, Priority from Medium to High."
         " Reason: more failovers in the exam week"
     )
 

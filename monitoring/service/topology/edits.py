@@ -11,6 +11,7 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models, transaction
 
 from monitoring.models import Group, Node, Operation, Resource
+from monitoring.models.topology import USE_TYPE
 from monitoring.service import decide, journal
 from monitoring.service.lock import Held, cluster_lock
 
@@ -37,6 +38,17 @@ PROPERTY_NAMES = {
     "enforced_anti_affinity": "ClusterEnforcedAntiAffinity",
 }
 """The domain's names of fields (semantics section 3); others are named as in the database."""
+
+
+ALL_ONES = {
+    "looks_alive_ms": "the type's",
+    "is_alive_ms": "the type's",
+    "pending_timeout_ms": "the type's",
+    "deadlock_timeout_ms": "the type's",
+    "retry_period_ms": "never",
+    "failover_threshold": "nodes - 1",
+}
+"""What 4294967295 means where it is no number."""
 
 
 @dataclass
@@ -130,6 +142,8 @@ def _change(row: models.Model, name: str, before: Any, after: Any) -> str:
 
 def _shown(row: models.Model, name: str, value: Any) -> str:
     """A value as the history tells it, choices by their label."""
+    if value == USE_TYPE and name in ALL_ONES:
+        return ALL_ONES[name]
     try:
         choices = dict(row._meta.get_field(name).flatchoices)  # type: ignore[union-attr]
     except FieldDoesNotExist:
