@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from xmlrpc.client import Fault
 
 from twisted.internet.defer import Deferred, fail
@@ -60,8 +60,17 @@ class HealthPage(resource.Resource):
         return b"ok\n"
 
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def callable_by_others(method: _Method) -> _Method:
+    """Mark a method as one that other services may call."""
+    method.callable_by_others = True  # type: ignore[attr-defined]
+    return method
+
+
 class CallsFrom(xmlrpc.XMLRPC):
-    """The methods of `target` named in its `calls`, for whoever knows the token."""
+    """The methods of `target` marked `callable_by_others`, for whoever knows the token."""
 
     def __init__(self, target: Any, token: str) -> None:
         super().__init__(allowNone=True)
@@ -75,9 +84,10 @@ class CallsFrom(xmlrpc.XMLRPC):
         return super().render_POST(request)
 
     def lookupProcedure(self, procedurePath: str) -> Any:  # noqa: N802, N803
-        if procedurePath not in self._target.calls:
+        method = getattr(self._target, procedurePath, None)
+        if not getattr(method, "callable_by_others", False):
             raise xmlrpc.NoSuchFunction(self.NOT_FOUND, f"no call {procedurePath}")
-        return getattr(self._target, procedurePath)
+        return method
 
 
 def listen(place: Place, port: int, check: Callable[[], Any], target: Any = None) -> None:

@@ -95,9 +95,12 @@ class MailStore:
             self._db.execute("BEGIN IMMEDIATE")
             yield
 
-    def check(self) -> None:
-        """Raise where the store cannot serve: the disk has passed on, or the databases do not answer."""
+    def check_owner(self) -> None:
+        """Raise FencedError once the disk has passed on."""
         fence.check(self._disk, self._epoch)
+
+    def check(self) -> None:
+        """Raise where the databases do not answer."""
         self._db.execute("SELECT count(*) FROM arrival WHERE number = 0").fetchone()
 
     def has(self, mailbox: str) -> bool:

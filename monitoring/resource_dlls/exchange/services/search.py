@@ -42,9 +42,7 @@ def serve(place: Mapping[str, Any], port: int, ready: str) -> None:
 
 
 class Index:
-    """The index, and the call `search`."""
-
-    calls = frozenset({"search"})
+    """The index, kept up with the store."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -70,6 +68,7 @@ class Index:
         row = self._db.execute("SELECT max(done) FROM progress").fetchone()
         return row[0] or 0
 
+    @calls.callable_by_others
     def search(self, mailbox: str, query: str, limit: int) -> list[int]:
         """Uids of the newest messages of a mailbox that have all the words."""
         words = " ".join(f'"{word}"' for word in query.replace('"', " ").split())

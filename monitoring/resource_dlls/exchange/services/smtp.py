@@ -119,7 +119,8 @@ class Mail:
 
     def copy_for(self, recipients: list[str], recipient: str) -> Copy:
         first = not (self.local or self.remote)
-        recipients.append(recipient)
+        if recipient not in recipients:
+            recipients.append(recipient)
         return Copy(self if first else None)
 
     def add(self, line: bytes) -> None:

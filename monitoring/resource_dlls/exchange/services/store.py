@@ -5,11 +5,12 @@ It never serves a disk that has passed to another owner: the first sign of that 
 
 from __future__ import annotations
 
+import functools
 import hmac
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from xmlrpc.client import Binary
 
 from twisted.internet.defer import Deferred
@@ -40,102 +41,120 @@ def serve(
     run(place, ready, start)
 
 
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def call(method: _Call) -> _Call:
+    """A call of the store: made only while the disk is its own, else the process ends at once."""
+
+    @functools.wraps(method)
+    def made_by_owner(self: InformationStore, *arguments: Any) -> Any:
+        try:
+            self.mail.check_owner()
+            return method(self, *arguments)
+        except FencedError as error:
+            self.place.journal("fenced", reason=str(error))
+            os._exit(FENCED_EXIT)
+
+    return calls.callable_by_others(cast(_Call, made_by_owner))
+
+
 class InformationStore:
     """The calls. Mailboxes are named in lower case; mail travels as xmlrpc Binary."""
 
-    calls = frozenset(
-        {
-            "check", "login", "has", "deliver", "append", "status", "entries", "data", "set_flags", "delete",
-            "arrivals", "await_arrival", "outbound", "outbound_get", "outbound_sent", "await_outbound",
-        }
-    )  # fmt: skip
-
     def __init__(self, place: Place, mail: MailStore, password: str) -> None:
-        self._place = place
-        self._mail = mail
+        self.place = place
+        self.mail = mail
         self._password = password
         self._arrived = Bell()
         self._queued = Bell()
 
+    @call
     def check(self) -> bool:
-        self._guarded(self._mail.check)
+        """Raise where the store cannot serve."""
+        self.mail.check()
         return True
 
-    def _guarded(self, act: Callable[[], Any]) -> Any:
-        """Do it, or end at once where the disk belongs to another owner."""
-        try:
-            return act()
-        except FencedError as error:
-            self._place.journal("fenced", reason=str(error))
-            os._exit(FENCED_EXIT)
-
+    @call
     def login(self, user: str, password: str) -> bool:
         """Whether the mailbox may be opened with the password."""
         right = hmac.compare_digest(password.encode(), self._password.encode())
-        if right and self._password and self._mail.has(user):
-            self._place.journal("serve", what="login", mailbox=user)
+        if right and self._password and self.mail.has(user):
+            self.place.journal("serve", what="login", mailbox=user)
             return True
         return False
 
+    @call
     def has(self, mailbox: str) -> bool:
-        return self._mail.has(mailbox)
+        return self.mail.has(mailbox)
 
+    @call
     def deliver(self, sender: str, local: list[str], remote: list[str], data: Binary) -> bool:
         """Take a mail; the answer means that it is on disk."""
-        self._guarded(lambda: self._mail.deliver(sender, local, remote, data.data))
-        self._place.journal("serve", what="deliver", mailboxes=local, elsewhere=remote)
+        self.mail.deliver(sender, local, remote, data.data)
+        self.place.journal("serve", what="deliver", mailboxes=local, elsewhere=remote)
         if local:
             self._arrived.ring()
         if remote:
             self._queued.ring()
         return True
 
+    @call
     def append(self, mailbox: str, data: Binary, flags: str, received: float) -> int:
-        uid: int = self._guarded(lambda: self._mail.append(mailbox, data.data, flags, received))
+        """Put a message into a mailbox; its uid."""
+        uid = self.mail.append(mailbox, data.data, flags, received)
         self._arrived.ring()
         return uid
 
+    @call
     def status(self, mailbox: str) -> tuple[int, int]:
-        return self._mail.status(mailbox)
+        """(UIDVALIDITY, next uid)."""
+        return self.mail.status(mailbox)
 
+    @call
     def entries(self, mailbox: str) -> list[tuple[int, int, str, float]]:
-        return [(e.uid, e.size, e.flags, e.received) for e in self._mail.entries(mailbox)]
+        """The fields of each mailstore.Entry."""
+        return [(e.uid, e.size, e.flags, e.received) for e in self.mail.entries(mailbox)]
 
+    @call
     def data(self, mailbox: str, uid: int) -> Binary | None:
-        data = self._mail.data(mailbox, uid)
+        data = self.mail.data(mailbox, uid)
         return None if data is None else Binary(data)
 
+    @call
     def set_flags(self, mailbox: str, uid: int, flags: str) -> bool:
-        self._guarded(lambda: self._mail.set_flags(mailbox, uid, flags))
+        self.mail.set_flags(mailbox, uid, flags)
         return True
 
+    @call
     def delete(self, mailbox: str, uids: list[int]) -> bool:
-        self._guarded(lambda: self._mail.delete(mailbox, uids))
+        self.mail.delete(mailbox, uids)
         return True
 
-    def arrivals(self, after: int) -> list[tuple[int, str, int]]:
-        """(number, mailbox, uid) of the next mails after arrival number `after`."""
-        return self._mail.arrivals(after, ARRIVALS_AT_ONCE)
-
+    @call
     def await_arrival(self, after: int, seconds: float) -> Any:
-        """As `arrivals`, but waits for one where there is none."""
-        return self.arrivals(after) or self._arrived.wait(seconds, lambda: self.arrivals(after))
+        """(number, mailbox, uid) of the next mails after arrival `after`; waits where there is none."""
 
-    def outbound(self) -> list[int]:
-        """Numbers of the mails for elsewhere, oldest first."""
-        return self._mail.outbound.ids()
+        def arrivals() -> list[tuple[int, str, int]]:
+            return self.mail.arrivals(after, ARRIVALS_AT_ONCE)
 
+        return arrivals() or self._arrived.wait(seconds, arrivals)
+
+    @call
     def await_outbound(self, seconds: float) -> Any:
-        return self.outbound() or self._queued.wait(seconds, self.outbound)
+        """Numbers of the mails for elsewhere, oldest first; waits where there is none."""
+        return self.mail.outbound.ids() or self._queued.wait(seconds, self.mail.outbound.ids)
 
+    @call
     def outbound_get(self, number: int) -> tuple[str, str, Binary] | None:
         """(sender, recipient, mail) of a queued mail."""
-        parcel = self._mail.outbound.get(number)
+        parcel = self.mail.outbound.get(number)
         return (parcel.sender, parcel.recipient, Binary(parcel.data)) if parcel else None
 
+    @call
     def outbound_sent(self, number: int) -> bool:
         """The transfer agent has it on disk."""
-        self._guarded(lambda: self._mail.outbound.remove(number))
+        self.mail.outbound.remove(number)
         return True
 
 
