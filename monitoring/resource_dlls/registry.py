@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from types import MappingProxyType, ModuleType
 
 import monitoring.resource_dlls as package
 from monitoring.resource_dlls.api import PROPERTY_KINDS, CompositeDLL, ResourceDLL
+
+logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "clusterweb.resource_dlls"
 
@@ -76,6 +79,7 @@ def _discover() -> tuple[Mapping[str, type[ResourceDLL]], tuple[Broken, ...]]:
                 found[dll.type_name] = dll
         except (Exception, SystemExit) as error:
             failed.append(Broken(name, source, f"{type(error).__name__}: {error}"))
+            logger.warning("resource DLL %s (%s) cannot be used: %s", name, source, failed[-1].reason)
     return MappingProxyType(dict(sorted(found.items()))), tuple(failed)
 
 
