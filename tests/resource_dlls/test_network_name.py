@@ -81,3 +81,8 @@ def test_an_address_without_netbios_bears_no_name(tmp_path: Path) -> None:
     bare = Provider("ip", "IP Address", {"Address": "127.9.9.1", "EnableNetBIOS": False})
     with pytest.raises(ResourceError, match="EnableNetBIOS"):
         call(network_name(tmp_path, providers=[bare]).online)
+
+
+def test_what_can_be_no_name_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "OUTSIDE.json").write_text("{}")
+    assert NameRegistry(tmp_path / "names").addresses("../outside") == ()

@@ -45,6 +45,9 @@ class NameRegistry:
         return self.folder / f"{name.upper()}.json"
 
     def read(self, name: str) -> NameRecord | None:
+        """The name's record, None where it was never registered (or can be no name: clients ask for any)."""
+        if "/" in name or "\0" in name:
+            return None
         try:
             text = self.path(name).read_text(encoding="utf-8")
         except FileNotFoundError:

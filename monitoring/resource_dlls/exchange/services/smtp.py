@@ -82,6 +82,8 @@ class Delivery:
         return line.encode()
 
     def validateFrom(self, helo: Any, origin: smtp.Address) -> smtp.Address:  # noqa: N802
+        if not str(origin).isprintable():
+            raise smtp.SMTPBadSender(origin)
         self._mail = Mail(self._place, self._store, str(origin))
         return origin
 
@@ -92,6 +94,8 @@ class Delivery:
         host = user.dest.domain.decode("ascii", "replace").partition(".")[0].upper()
         mail = self._mail
         assert mail is not None
+        if not str(user.dest).isprintable():
+            raise smtp.SMTPBadRcpt(user)
         if host in ("", self._place.name):
             try:
                 exists = yield self._store.call("has", mailbox)
