@@ -20,8 +20,9 @@ def save(held: Held, rows: GroupRows, group: Group, before: GroupView, decision:
     nodes = rows.nodes
     _records(held, group, before, decision, nodes)
     _resources(held, rows, group, before, after)
+    operation = _operation(before, after) if decision.events else None
     for event in decision.events:
-        _event(held, rows, group, event, nodes)
+        _event(held, rows, group, event, nodes, operation)
     for outcome in decision.outcomes:
         finish(held, outcome)
     _group(held, group, before, decision)
@@ -99,10 +100,26 @@ def _resources(held: Held, rows: GroupRows, group: Group, before: GroupView, aft
             held.groups.add(group.pk)
 
 
-def _event(held: Held, rows: GroupRows, group: Group, event: Event, nodes: dict[int, Node]) -> None:
+def _operation(before: GroupView, after: GroupView) -> Operation | None:
+    """Whose intent the events of a decision belong to: one that begins with it, goes on or ends."""
+    for view in (after, before):
+        if view.transit is not None:
+            return Operation.objects.filter(pk=view.transit.operation or 0).first()
+        if view.operation is not None:
+            return Operation.objects.filter(pk=view.operation.operation).first()
+    return None
+
+
+def _event(
+    held: Held,
+    rows: GroupRows,
+    group: Group,
+    event: Event,
+    nodes: dict[int, Node],
+    operation: Operation | None,
+) -> None:
     resource = next((r for r in rows.resources[group.pk] if r.pk == event.resource), None)
     node = nodes.get(event.node or group.owner_id or 0)
-    operation = group.transit_operation or group.operation
     journal.add(
         held,
         event.text,
