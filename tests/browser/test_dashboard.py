@@ -63,7 +63,7 @@ def test_a_group_is_taken_offline_and_brought_online_again(dashboard: Dashboard,
     dashboard.act("EVS1", "Bring", "the store is in its place")
     dashboard.expect_group("EVS1", "Online", "NODE1")
     dashboard.check_never_reloaded()
-    dashboard.page.goto(f"{cluster.url}/history/events/?group={cluster.group('EVS1').pk}")
+    dashboard.page.goto(f"{cluster.url}/history/events/?kind=asked&group={cluster.group('EVS1').pk}")
     told = dashboard.page.locator("main")
     expect(told).to_contain_text("the store is moved")
     expect(told).to_contain_text("the store is in its place")
@@ -79,7 +79,7 @@ def test_a_killed_service_is_restarted_where_it_is(dashboard: Dashboard, letter:
     failures = cluster.events(last, code=1069, group_name="EVS1")
     assert len(failures) == 1, cluster.story(last)
     assert "SMTP" in failures[0].text and "SIGKILL" in failures[0].text
-    dashboard.page.goto(f"{cluster.url}/history/events/?group={cluster.group('EVS1').pk}")
+    dashboard.page.goto(f"{cluster.url}/history/events/?kind=failure&group={cluster.group('EVS1').pk}")
     expect(dashboard.page.locator("main")).to_contain_text(failures[0].text)
 
 

@@ -20,12 +20,14 @@ from monitoring.core.states import GroupState, NodeState, ResourceState
 from monitoring.models import Event, FailoverRecord, Group, Node, Resource
 from tests.cluster.installation import Installation, wait_until
 
-LIVE = "live"
-"""Alias of the running cluster's database."""
-
 
 class LiveCluster(Installation):
     """The cluster of an installation: its groups, its history, what runs for them."""
+
+    @property
+    def _alias(self) -> str:
+        """Alias of this cluster's own database."""
+        return f"live-{self.port}"
 
     def start(self) -> float:
         seconds = super().start()
@@ -37,10 +39,7 @@ class LiveCluster(Installation):
         # else refuse to read; nothing is shared with it.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
         url = self.settings.get("DATABASE_URL", f"sqlite:///{self.home / 'clusterweb.sqlite3'}")
-        if LIVE in connections.databases:
-            connections[LIVE].close()
-            del connections[LIVE]
-        connections.databases[LIVE] = {
+        connections.databases[self._alias] = {
             **connections.databases["default"],
             **dj_database_url.parse(url),
             "OPTIONS": {},
@@ -49,10 +48,10 @@ class LiveCluster(Installation):
     # Look
 
     def group(self, name: str) -> Group:
-        return Group.objects.using(LIVE).select_related("owner").get(name=name)
+        return Group.objects.using(self._alias).select_related("owner").get(name=name)
 
     def groups(self) -> list[Group]:
-        return list(Group.objects.using(LIVE).select_related("owner"))
+        return list(Group.objects.using(self._alias).select_related("owner"))
 
     def owner(self, group: str) -> str:
         owner = self.group(group).owner
@@ -65,19 +64,19 @@ class LiveCluster(Installation):
         return here and row.last_state == GroupState.ONLINE and not row.transit_kind
 
     def resource(self, group: str, type_name: str) -> Resource:
-        found = Resource.objects.using(LIVE).select_related("type", "group")
+        found = Resource.objects.using(self._alias).select_related("type", "group")
         return found.get(group__name=group, type__name=type_name)
 
     def resource_is_online(self, group: str, type_name: str) -> bool:
         return self.resource(group, type_name).state == ResourceState.ONLINE
 
     def last_event(self) -> int:
-        newest = Event.objects.using(LIVE).order_by("-seq").first()
+        newest = Event.objects.using(self._alias).order_by("-seq").first()
         return newest.seq if newest else 0
 
     def events(self, after: int = 0, **filters: Any) -> list[Event]:
         """Events in order, newest last."""
-        return list(Event.objects.using(LIVE).filter(seq__gt=after, **filters).order_by("seq"))
+        return list(Event.objects.using(self._alias).filter(seq__gt=after, **filters).order_by("seq"))
 
     def story(self, after: int = 0) -> str:
         """The history as text, for the message of a failed assertion."""
@@ -87,7 +86,7 @@ class LiveCluster(Installation):
 
     def records(self, group: str, after: int = 0) -> list[FailoverRecord]:
         """Failover records of a group, newest last; `after` is the id of an earlier one."""
-        found = FailoverRecord.objects.using(LIVE).filter(group__name=group, pk__gt=after)
+        found = FailoverRecord.objects.using(self._alias).filter(group__name=group, pk__gt=after)
         return list(found.order_by("pk"))
 
     def last_record(self, group: str) -> int:
@@ -122,7 +121,7 @@ class LiveCluster(Installation):
         """Bring every group home: all nodes Up, each group Online on the first of its preferred owners."""
         wait_until(self.all_nodes_up, 30, "all nodes Up")
         for group in self.groups():
-            home = group.preferences.using(LIVE).select_related("node").first()
+            home = group.preferences.using(self._alias).select_related("node").first()
             if home is None:
                 continue
             if not self.is_online(group.name, home.node.name):
@@ -132,7 +131,7 @@ class LiveCluster(Installation):
             self.wait_online(group.name, home.node.name)
 
     def all_nodes_up(self) -> bool:
-        return all(node.state == NodeState.UP for node in Node.objects.using(LIVE).all())
+        return all(node.state == NodeState.UP for node in Node.objects.using(self._alias).all())
 
     # What runs
 
@@ -143,5 +142,5 @@ class LiveCluster(Installation):
 
     def group_processes(self, group: str, node: str) -> list[int]:
         """Process ids of a group's resources on a node."""
-        ids = set(Resource.objects.using(LIVE).filter(group__name=group).values_list("pk", flat=True))
+        ids = set(Resource.objects.using(self._alias).filter(group__name=group).values_list("pk", flat=True))
         return [pid for pid, resource in self.node_processes(node).items() if resource in ids]
