@@ -220,9 +220,7 @@ def _bring_home(held: Held, node: Node, operation: Operation) -> None:
 
 def _evict(held: Held, node: Node, operation: Operation) -> None:
     name = node.name
-    Operation.objects.filter(node=node).update(node=None)
-    _told(held, None, operation, f"{name} is evicted from the cluster", NODE_EVICTED)
-    held.nodes.add(node.pk)
+    _told(held, node, operation, f"{name} is evicted from the cluster", NODE_EVICTED)
     node.delete()
     operation.node = None
     _done(held, operation, f"{name} is no longer a member of the cluster.")

@@ -20,7 +20,8 @@ _DIRECTION = {
 def note(held: Held, group: Group, resource: Resource, before: ResourceState, elapsed: float) -> None:
     """Record that `resource` left the state `before`, in which it was for `elapsed` seconds.
 
-    The resource's row already has the new state. One INSERT; two where a transit is under way.
+    The resource's row already has the new state, and since when. One INSERT; two where a
+    transit is under way.
     """
     state = ResourceState(resource.state)
     journal.add(
@@ -46,7 +47,7 @@ def _bar(
     before: ResourceState,
     elapsed: float,
 ) -> None:
-    state = ResourceState(resource.state)
+    state, at = ResourceState(resource.state), resource.state_since
     if state.is_pending:
         Phase.objects.create(
             record=record,
@@ -54,9 +55,10 @@ def _bar(
             resource_name=resource.name,
             node_name=group.owner.name if group.owner else "",
             direction=_DIRECTION[state],
-            started=held.now,
+            started=at,
         )
         return
+    from_pending = ResourceState.FAILED not in (before, state)
     open_bar = Phase.objects.filter(record=record, resource=resource, finished=None).last()
     if open_bar is None:
         direction = _DIRECTION.get(state) or _DIRECTION.get(before, "offline")
@@ -66,8 +68,10 @@ def _bar(
             resource_name=resource.name,
             node_name=group.owner.name if group.owner else "",
             direction=direction,
-            started=held.now - (elapsed if before.is_pending else 0.0),
+            started=at,
         )
-    open_bar.finished = held.now
+    if from_pending:
+        open_bar.started = at - elapsed  # its pending state may have travelled with this one
+    open_bar.finished = at
     open_bar.outcome = state.label
     open_bar.save()

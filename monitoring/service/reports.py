@@ -102,7 +102,7 @@ def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> 
     held.resources.add(row.pk)
     held.groups.add(group.pk)
     if state is not before:
-        row.state, row.state_since = state, held.now
+        row.state, row.state_since = state, held.now - item.age_ms / 1000
         phases.note(held, group, row, before, item.elapsed_ms / 1000)
     row.save(update_fields=REPORTED)
 

@@ -208,7 +208,7 @@ def _in_words(requires: Requires, rows: Mapping[int, ResourceRow]) -> tuple[str,
 
 
 def _rows(groups: QuerySet[Group]) -> QuerySet[Group]:
-    return groups.select_related("owner", "transit_target", "operation").order_by("name")
+    return groups.select_related("owner", "transit_target", "operation", "transit_operation").order_by("name")
 
 
 def _summary(group: Group, tally: Tally, preferred: tuple[NodeRef, ...], steps: list[Step]) -> GroupSummary:
@@ -223,7 +223,7 @@ def _summary(group: Group, tally: Tally, preferred: tuple[NodeRef, ...], steps: 
         preferred=preferred,
         tally=tally,
         doing=doing(Journey(group.transit_kind, group.transit_stage, target), steps),
-        asked=Asked.of(group.operation),
+        asked=Asked.of(group.transit_operation) or Asked.of(group.operation),
         given_up=group.given_up,
         wanted=group.persistent_online,
     )
