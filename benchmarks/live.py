@@ -65,13 +65,13 @@ def make_group(name: str, size: int, node: str, home: Path) -> Group:
     return group
 
 
-def operate(kind: str, **subject: int | None) -> float:
+def operate(kind: str, *, group: int | None = None, node: int | None = None) -> float:
     """Ask for something as an operator does, wait until it is done. Returns the seconds that took."""
     from monitoring.models import Operation
     from monitoring.service import intents
 
     began = time.perf_counter()
-    operation = intents.submit(kind, by=BY, reason="measurement", **subject).operation
+    operation = intents.submit(kind, by=BY, reason="measurement", group=group, node=node).operation
     states = Operation.objects.filter(pk=operation.pk)
 
     def finished() -> str:
