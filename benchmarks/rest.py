@@ -52,11 +52,12 @@ def _part(command: str) -> str:
         ("daphne", "web"),
         ("celery", "cluster service"),
         ("node.guard", "guards"),
-        ("monitoring.node", "agents and services"),
+        ("node.warm", "services of the groups"),
+        ("monitoring.node", "agents"),
     ):
         if sign in command:
             return part
-    return "services"
+    return "other"
 
 
 if __name__ == "__main__":
