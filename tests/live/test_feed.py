@@ -150,6 +150,8 @@ async def test_a_viewer_gets_no_action_and_an_operator_does(made: seed.Seeded) -
         watching(await cookie(made, "viewer")) as viewer,
         watching(await cookie(made, "operator")) as operator,
     ):
+        for socket in (viewer, operator):
+            await html_after(socket, "")  # it is up to date
         await fail("EVS1")
         _, for_viewer = await html_after(viewer, "EVS1 failed.")
         _, for_operator = await html_after(operator, "EVS1 failed.")
