@@ -295,3 +295,44 @@ def test_a_mailbox_needs_a_plain_name(names: str) -> None:
     with pytest.raises(PropertyError) as refused:
         get(STORE).clean({"Mailboxes": names})
     assert refused.value.field == "Mailboxes"
+
+
+def imap_client(server: VirtualServer, mailbox: str = "alice") -> Any:
+    client: Any = imaplib.IMAP4(server.address, server.port(IMAP4), timeout=10)
+    client.login(mailbox, PASSWORD)
+    client.select()
+    return client
+
+
+def test_imap_tells_of_mail_that_arrives_while_a_client_waits(server: Make) -> None:
+    evs = server(STORE, SMTP, IMAP4).online()
+    client = imap_client(evs)
+    assert client.search(None, "ALL")[1] == [b""]
+    assert client.list()[1] == [b'(\\Noinferiors) "/" "INBOX"']
+    evs.send("first")
+    client.noop()
+    assert client.response("EXISTS")[1][-1] == b"1"
+    client.send(b"W1 IDLE\r\n")
+    assert client.readline().startswith(b"+")
+    evs.send("second")
+    assert client.readline() == b"* 2 EXISTS\r\n"
+    client.send(b"DONE\r\n")
+    assert client.readline() == b"W1 OK IDLE terminated\r\n"
+    assert client.search(None, "SUBJECT", "second")[1] == [b"2"]
+
+
+def test_imap_marks_as_seen_what_is_read_and_not_what_is_peeked_at(server: Make) -> None:
+    evs = server(STORE, SMTP, IMAP4).online()
+    for number in range(7):
+        evs.send(f"number {number}", body="x" * number)
+    client = imap_client(evs)
+    client.fetch("1:2", "(BODY.PEEK[] BODYSTRUCTURE)")
+    assert client.search(None, "SEEN")[1] == [b""]
+    assert b"\\Seen" in client.fetch("3", "(FLAGS BODY[TEXT])")[1][0][0] + client.fetch("3", "(FLAGS)")[1][0]
+    assert client.search(None, "UNSEEN")[1] == [b"1 2 4 5 6 7"]
+    assert client.uid("search", None, "NOT", "SUBJECT", "4", "UNSEEN")[1] == [b"1 2 4 6 7"]
+    sizes = client.fetch("1:*", "(RFC822.SIZE UID)")[1]
+    assert len(set(sizes)) == len(sizes) == 7
+    client.select(readonly=True)
+    client.fetch("1", "(RFC822)")
+    assert client.search(None, "SEEN")[1] == [b"3"]

@@ -31,6 +31,7 @@ class StorePOP3(StoreGate, pop3.POP3):
     unavailable = "-ERR {name} the store is not available, try again later\r\n"
     factory: Any
     """A StoreFactory."""
+    timeOut = 10 * 60  # noqa: N815 - the least that RFC 1939 allows (section 3)
 
     def connectionMade(self) -> None:
         self.magic = b"%s POP3 ClusterWeb" % self.factory.place.name.encode()

@@ -141,6 +141,15 @@ class InformationStore:
         return arrivals() or self._arrived.wait(seconds, arrivals)
 
     @call
+    def await_mail(self, mailbox: str, after: int, seconds: float) -> Any:
+        """Whether the mailbox has got mail after uid `after`; waits for any mail where it has not."""
+
+        def arrived() -> bool:
+            return self.mail.status(mailbox)[1] > after + 1
+
+        return arrived() or self._arrived.wait(seconds, arrived)
+
+    @call
     def await_outbound(self, seconds: float) -> Any:
         """Numbers of the mails for elsewhere, oldest first; waits where there is none."""
         return self.mail.outbound.ids() or self._queued.wait(seconds, self.mail.outbound.ids)
