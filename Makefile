@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEEDS ?= 1000
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock clean packages
+.PHONY: help run test lint format bench lock clean packages simulate
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,7 +16,8 @@ run: $(VENV)/runtime.stamp  ## Start a two-node cluster with its dashboard; Ctrl
 	@$(BIN)/python -m clusterweb.run
 
 test: lint packages  ## Run all checks and all tests, real processes and Chromium included
-	$(BIN)/python -m pytest --numprocesses 2 -m "not cluster and not browser"
+	$(BIN)/python -m pytest --numprocesses 2 -m "not cluster and not browser and not simulation"
+	$(BIN)/python -m pytest -m simulation
 	$(BIN)/python -m pytest -m "cluster or browser"
 
 lint: $(VENV)/dev.stamp  ## Check style, types and the floors of the house
@@ -28,6 +30,9 @@ lint: $(VENV)/dev.stamp  ## Check style, types and the floors of the house
 format: $(VENV)/dev.stamp  ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+simulate: $(VENV)/dev.stamp  ## Play simulated nights: make simulate SEEDS=10000
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers 2
 
 bench: $(VENV)/dev.stamp packages  ## Measure speed and size beside their budgets
 	@$(BIN)/python -m benchmarks
