@@ -14,7 +14,13 @@ from monitoring.core.state import satisfied
 from monitoring.core.states import NodeState, ResourceState, RestartAction, Stage, TransitKind
 from tests.core.build import NOW
 
-SHAPES = ({}, {2: ((1,),)}, {2: ((1,),), 3: ((2,),)}, {3: ((1, 2),)}, {3: ((1,), (2,))})
+SHAPES: tuple[dict[int, tuple[tuple[int, ...], ...]], ...] = (
+    {},
+    {2: ((1,),)},
+    {2: ((1,),), 3: ((2,),)},
+    {3: ((1, 2),)},
+    {3: ((1,), (2,))},
+)
 states = st.sampled_from([s for s in ResourceState if s is not ResourceState.UNKNOWN])
 node_states = st.sampled_from(
     [NodeState.UP, NodeState.UP, NodeState.PAUSED, NodeState.DOWN, NodeState.JOINING]
