@@ -136,7 +136,8 @@ class NodeView:
     """A node as the decisions see it.
 
     `lost`: its lease has surely run out or a fence confirmed it off, so nothing of it runs.
-    `awaited_until`: the cluster has only just started, and the node may come until then.
+    `loss`: how that came, where it has just happened. `awaited_until`: the cluster has only
+    just started, and the node may come until then.
     """
 
     id: int
@@ -144,6 +145,7 @@ class NodeView:
     state: NodeState = NodeState.UP
     lost: bool = False
     awaited_until: float = 0.0
+    loss: str = ""
 
 
 @dataclass(frozen=True, slots=True)

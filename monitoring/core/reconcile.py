@@ -12,8 +12,11 @@ from dataclasses import replace
 from monitoring.core import failures, transits
 from monitoring.core.draft import Draft
 from monitoring.core.model import Decision, GroupView, World
-from monitoring.core.states import NodeState, ResourceState, TransitKind
+from monitoring.core.states import NodeState, ResourceState, Severity, TransitKind
 from monitoring.core.wanted import blocked_by, effective, settled
+
+NO_AUTO_START = 0
+"""Priority of a group that only an operator starts (semantics 3.3)."""
 
 
 def reconcile(group: GroupView, world: World, now: float) -> Decision:
@@ -67,6 +70,11 @@ def _owner_lost(draft: Draft) -> None:
 def _forget(draft: Draft) -> None:
     """Everything that the lost owner ran is down, and what it was told is void."""
     group = draft.group
+    if group.priority == NO_AUTO_START and group.persistent_online:
+        draft.change(persistent_online=False)
+        draft.event(
+            0, f"{group.name} is not started again by itself: its priority says so.", Severity.WARNING
+        )
     draft.change(
         resources=tuple(
             replace(r, state=ResourceState.OFFLINE, running=False, failure="", restart_at=None)

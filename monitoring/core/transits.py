@@ -108,7 +108,7 @@ def after_node_loss(draft: Draft, owner: NodeView, was_up: bool) -> None:
         if old is not None:
             draft.end(old, "failed", f"{owner.name} went down and no other node can take {group.name}.")
         return
-    cause = f"{owner.name} went down"
+    cause = f"{owner.name} went down{f': {owner.loss}' if owner.loss else ''}"
     begin(draft, TransitKind.FAILOVER, choice[0], cause, choice[1], stage=Stage.STARTING)
     transfer(draft, choice[0])
 

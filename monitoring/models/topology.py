@@ -269,7 +269,10 @@ class Resource(models.Model):
         USE_TYPE, 10, help_text="PendingTimeout, ms of silence; 4294967295 = the type's"
     )
     deadlock_timeout_ms = bounded(USE_TYPE, 1000, help_text="DeadlockTimeout, ms; 4294967295 = the type's")
-    separate_monitor = models.BooleanField(default=False, help_text="SeparateMonitor: a process of its own")
+    separate_monitor = models.BooleanField(
+        default=False,
+        help_text="SeparateMonitor: recorded; every resource has a thread of its own in any case",
+    )
     possible_owners = models.ManyToManyField(
         Node, through="PossibleOwner", related_name="possible_for", blank=True
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.contrib.auth.models import User
 
-from monitoring.models import Cluster, Group, Node
+from monitoring.models import Cluster, Group, Node, Resource
 from monitoring.models.roles import Role, grant
 from monitoring.service import topology
 from monitoring.service.lock import cluster_lock
@@ -22,6 +22,8 @@ BY = "setup"
 SERVERS = (("EVS1", "NODE1", 11), ("EVS2", "NODE2", 12))
 """Virtual server, the node that it prefers, last byte of its address."""
 USERS = (("admin", Role.ADMINISTRATOR), ("operator", Role.OPERATOR), ("viewer", Role.VIEWER))
+FAILOVERS = 10
+"""A demo is there to be broken: the default of one failover in 6 h would soon be used up."""
 IS_ALIVE_MS = 10_000
 """A demo shows a lost address or disk sooner than the default of a minute would."""
 
@@ -41,6 +43,8 @@ class Demo:
 
     created: bool
     users: tuple[FirstUser, ...]
+    mailboxes: tuple[FirstUser, ...] = ()
+    """The mail users of each virtual server; their password can be set on its Information Store."""
 
 
 def set_up(home: Path, shared: Path, port: int) -> Demo:
@@ -51,15 +55,16 @@ def set_up(home: Path, shared: Path, port: int) -> Demo:
     """
     Cluster.objects.get_or_create(pk=1)
     topology.sync_types()
+    mailboxes: tuple[FirstUser, ...] = ()
     with cluster_lock():
         created = not Node.objects.exists()
         if created:
-            _create_cluster(shared, port)
+            mailboxes = _create_cluster(shared, port)
         users = tuple(_create_users()) if not User.objects.exists() else ()
     for node in Node.objects.all():
         if created or (home / "nodes" / node.name).is_dir():
             write_key(home, node)
-    return Demo(created, users)
+    return Demo(created, users, mailboxes)
 
 
 def address_of(port: int, last: int) -> str:
@@ -76,16 +81,27 @@ def write_key(home: Path, node: Node) -> None:
         file.write(node.key)
 
 
-def _create_cluster(shared: Path, port: int) -> None:
+def _create_cluster(shared: Path, port: int) -> tuple[FirstUser, ...]:
+    """Nodes and virtual servers; return who may read mail on each."""
     names = {node: topology.add_node(node, by=BY) for _, node, _ in SERVERS}
     for server, preferred, last in SERVERS:
         _create_server(server, names[preferred], address_of(port, last), shared / server)
+    stores = Resource.objects.filter(type__name="Exchange Information Store").order_by("pk")
+    return tuple(
+        FirstUser(store.properties["Mailboxes"], f"mail {store.group}", store.properties["MailboxPassword"])
+        for store in stores
+    )
 
 
 def _create_server(name: str, preferred: Node, address: str, disk: Path) -> None:
     """One virtual server with all that it needs, to be online on the node that it prefers."""
     group = topology.create_group(
-        {"name": name, "description": "Exchange Virtual Server with its own mail store"}, by=BY
+        {
+            "name": name,
+            "description": "Exchange Virtual Server with its own mail store",
+            "failover_threshold": FAILOVERS,
+        },
+        by=BY,
     )
     topology.set_preferred_owners(group.pk, [preferred.pk], by=BY)
     for type_name, what, properties in (

@@ -34,6 +34,8 @@ class Held:
     operations: set[int] = field(default_factory=set)
     dirty: set[int] = field(default_factory=set)
     """Groups to decide about after the commit, by the cluster service."""
+    losses: dict[int, str] = field(default_factory=dict)
+    """How nodes that went down in this transaction did."""
     messages: list[tuple[str, str, Downward]] = field(default_factory=list)
     """(node name, its key, message)."""
 

@@ -118,18 +118,21 @@ def _lose(held: Held, node: Node) -> None:
     """The node's lease is over, unless it was heard this very moment."""
     lost = Node.objects.filter(pk=node.pk, incarnation=node.incarnation, heartbeat=node.heartbeat)
     if lost.update(state=NodeState.DOWN, state_since=held.now, silent_since=None):
-        _went_down(held, node, f"{node.name} is down: no heartbeat, and its lease is over.")
+        _went_down(held, node, "no heartbeat came, and its lease is over")
 
 
 def leave(held: Held, node: Node) -> None:
     """The node stopped in order: it runs nothing any more."""
     Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, state_since=held.now, silent_since=None)
-    _went_down(held, node, f"{node.name} left the cluster: its agent was stopped.", Severity.WARNING)
+    _went_down(held, node, "its agent was stopped", Severity.WARNING)
 
 
-def _went_down(held: Held, node: Node, text: str, severity: Severity = Severity.SEVERE) -> None:
+def _went_down(held: Held, node: Node, how: str, severity: Severity = Severity.SEVERE) -> None:
     change = (NodeState(node.state).label, NodeState.DOWN.label)
-    journal.add(held, text, code=NODE_LOST, severity=severity, node=node, change=change)
+    held.losses[node.pk] = how
+    journal.add(
+        held, f"{node.name} went down: {how}.", code=NODE_LOST, severity=severity, node=node, change=change
+    )
     decide.run(held, Group.objects.filter(owner=node).values_list("pk", flat=True))
 
 
@@ -139,7 +142,7 @@ def join(held: Held, node: Node, incarnation: int, number: int) -> None:
     watched = _watch is not None and _watch.has_heard(node.pk)
     if node.state in MEMBERS and watched:
         Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, silent_since=None)
-        _went_down(held, node, f"{node.name} was lost: its agent ended and a new one started.")
+        _went_down(held, node, "its agent ended, and a new one started")
     elif node.state in MEMBERS:
         decide.restarted_in_place(held, owned)
     before = NodeState(node.state).label

@@ -24,7 +24,7 @@ def world(held: Held, nodes: Mapping[int, Node]) -> World:
     """The rest of the cluster. No query; two where a node has to be chosen."""
     local = timezone.localtime(datetime.fromtimestamp(held.now, tz=timezone.get_current_timezone()))
     return World(
-        nodes={pk: node_view(node) for pk, node in nodes.items()},
+        nodes={pk: node_view(node, held.losses.get(pk, "")) for pk, node in nodes.items()},
         loads_of=_loads,
         max_storage_groups_per_node=held.cluster.max_storage_groups_per_node,
         enforced_anti_affinity=held.cluster.enforced_anti_affinity,
@@ -34,13 +34,14 @@ def world(held: Held, nodes: Mapping[int, Node]) -> World:
     )
 
 
-def node_view(node: Node) -> NodeView:
+def node_view(node: Node, loss: str) -> NodeView:
     """A node as the decisions see it; one that this cluster service has not heard yet is joining."""
     state = NodeState(node.state)
     if state in (NodeState.UP, NodeState.PAUSED) and not membership.is_heard(node.pk):
         state = NodeState.JOINING
     lost = state is NodeState.DOWN
-    return NodeView(node.pk, node.name, state, lost, membership.awaited_until(node.pk) if lost else 0.0)
+    awaited = membership.awaited_until(node.pk) if lost else 0.0
+    return NodeView(node.pk, node.name, state, lost, awaited, loss)
 
 
 def _loads() -> tuple[Load, ...]:
@@ -66,7 +67,7 @@ class GroupRows:
     def __init__(self, ids: Iterable[int]) -> None:
         wanted = sorted(set(ids))
         self.nodes = {node.pk: node for node in Node.objects.all()}
-        self.groups = list(Group.objects.filter(pk__in=wanted).order_by("pk"))
+        self.groups = list(Group.objects.filter(pk__in=wanted).order_by("-priority", "pk"))
         for group in self.groups:
             if group.owner_id is not None:
                 group.owner = self.nodes[group.owner_id]

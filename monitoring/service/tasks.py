@@ -11,11 +11,14 @@ from django.db import close_old_connections, connection
 
 from clusterweb.celery import app
 from monitoring.core.messages import MessageError, seal
-from monitoring.models import Cluster, Node
+from monitoring.models import Cluster, Node, ProbeTime
 from monitoring.service import clock, decide, inbox, membership, publish
 from monitoring.service.lock import cluster_lock
 
 log = logging.getLogger(__name__)
+
+PROBE_TIMES_KEPT = 8 * 86_400.0
+"""Seconds that sampled probe times are kept: a week, and a day to look back from its end."""
 
 
 @app.task(name="cluster.receive")
@@ -51,6 +54,7 @@ class Ticker(threading.Thread):
         super().__init__(name="ticker", daemon=True)
         self._wake = threading.Event()
         self._stopped = False
+        self._forgot = float("-inf")
 
     def nudge(self) -> None:
         """A timer may have been set: look when the next one is due."""
@@ -79,12 +83,19 @@ class Ticker(threading.Thread):
         close_old_connections()
         interval: float = Cluster.objects.values_list("heartbeat_interval_ms", flat=True).get() / 1000
         membership.look_if_due(interval)
+        self._forget_if_due()
         at = decide.next_wake()
         if at is not None and at <= clock.now():
             with cluster_lock() as held:
                 decide.due(held)
             at = decide.next_wake()
         return interval if at is None else min(interval, max(0.0, at - clock.now()))
+
+    def _forget_if_due(self) -> None:
+        """Once an hour: probe times that no page shows any more go. The history stays whole."""
+        if clock.monotonic() - self._forgot >= 3600:
+            self._forgot = clock.monotonic()
+            ProbeTime.objects.filter(at__lt=clock.now() - PROBE_TIMES_KEPT).delete()
 
 
 ticker = Ticker()

@@ -246,7 +246,9 @@ def _time_fields(type: ResourceType) -> dict[str, forms.Field]:
             "DeadlockTimeout", type.deadlock_timeout_ms, 1000, hint="Longest single call."
         ),
         "separate_monitor": forms.BooleanField(
-            required=False, label="SeparateMonitor", help_text="Run its calls in a process of its own."
+            required=False,
+            label="SeparateMonitor",
+            help_text="Recorded; its calls have a thread of their own anyway.",
         ),
     }
 

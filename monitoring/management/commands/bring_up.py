@@ -38,7 +38,7 @@ class Command(BaseCommand):
         answer = io.StringIO()
         call_command("setup_demo", "--json", stdout=answer)
         demo = json.loads(answer.getvalue())
-        for user in demo["users"]:
+        for user in demo["users"] + demo["mailboxes"]:
             self._say(login=user)
         before = dict(Node.objects.values_list("pk", "incarnation"))
         self._say(ready="demo cluster created" if demo["created"] else "ready")

@@ -1,7 +1,8 @@
 """`manage.py setup_demo`: the demo cluster and the first users, in an empty database.
 
 Can be run again: a cluster that has nodes is left as it is. With --json it prints
-{"created": true, "users": [{"name": "admin", "role": "administrator", "password": "..."}]}.
+{"created": true, "users": [{"name": "admin", "role": "administrator", "password": "..."}],
+"mailboxes": [{"name": "alice, bob", "role": "mail EVS1", "password": "..."}]}.
 """
 
 from __future__ import annotations
@@ -39,5 +40,5 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(asdict(made)))
             return
         self.stdout.write("The demo cluster was created." if made.created else "There is a cluster already.")
-        for user in made.users:
+        for user in made.users + made.mailboxes:
             self.stdout.write(f"  {user.role:14} {user.name:10} password {user.password}")
