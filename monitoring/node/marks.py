@@ -24,6 +24,10 @@ OWNER = "CLUSTERWEB_OWNED_BY"
 RESOURCE = "CLUSTERWEB_RESOURCE_ID"
 WIDTH = 20
 """Digits of a resource id in a mark: a forked service writes its own over its parent's."""
+KERNEL_THREAD = 0x00200000
+"""The flag of a kernel thread in /proc/PID/stat (PF_KTHREAD, proc(5))."""
+EXEC_LOOKS = 50
+"""How many milliseconds an exec(2) is waited for."""
 NO_RESOURCE = 0
 """Marks what serves the agent itself: the warm parent."""
 
@@ -100,18 +104,46 @@ def _add_kin(
                 grew = True
 
 
-def _resource_of(pid: int, needle: bytes) -> int | None:
-    """The resource whose mark the process carries, None where it carries none of this node."""
+def _environ(pid: int) -> bytes:
+    """The initial environment of a process; empty where it has none, is gone, or is not ours to see.
+
+    A process in the middle of exec(2) has no environment for a moment, and is waited for:
+    who starts a process hears of its success just before it has one.
+    """
+    for _ in range(EXEC_LOOKS):
+        environ = _read(f"/proc/{pid}/environ", 1 << 18)
+        if environ or environ is None or not _is_in_exec(pid):
+            return environ or b""
+        time.sleep(0.001)
+    return b""
+
+
+def _is_in_exec(pid: int) -> bool:
+    """True for a process, neither init nor the kernel's, whose memory holds no environment area yet."""
+    text = b"" if pid == 1 else _read(f"/proc/{pid}/stat", 1024) or b""
+    fields = text[text.rfind(b")") + 2 :].split()
+    if len(fields) < 49 or fields[0] in (b"Z", b"X"):
+        return False
+    return not int(fields[6]) & KERNEL_THREAD and int(fields[48]) == 0
+
+
+def _read(path: str, size: int) -> bytes | None:
+    """The beginning of a file of /proc; None where it is gone, or not ours to see."""
     try:
-        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
-        environ = os.read(fd, 1 << 18)
+        return os.read(fd, size)
     except OSError:
         return None
     finally:
         os.close(fd)
+
+
+def _resource_of(pid: int, needle: bytes) -> int | None:
+    """The resource whose mark the process carries, None where it carries none of this node."""
+    environ = _environ(pid)
     if needle not in environ:
         return None
     variables = environ.split(b"\0")
@@ -127,16 +159,9 @@ def _resource_of(pid: int, needle: bytes) -> int | None:
 
 def _stat(pid: int) -> tuple[int, int, int] | None:
     """(parent, session, start time) of a process; None where it is gone or dead."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except OSError:
+    text = _read(f"/proc/{pid}/stat", 1024)
+    if not text:
         return None
-    try:
-        text = os.read(fd, 1024)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
     fields = text[text.rindex(b")") + 2 :].split()
     if fields[0] in (b"Z", b"X"):
         return None

@@ -52,3 +52,11 @@ def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(home: str) -> 
     assert process.wait() == -9
     for fd in fds:
         os.close(fd)
+
+
+def test_a_process_is_found_the_moment_it_has_started(home: str) -> None:
+    for _ in range(200):
+        process = start(home, 7, "exec sleep 1000")
+        assert [m.pid for m in marks.scan(home)] == [process.pid]
+        process.kill()
+        process.wait()
