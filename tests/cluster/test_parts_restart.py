@@ -70,17 +70,18 @@ def test_groups_come_back_to_their_nodes_when_everything_but_the_agents_died(clu
 
 
 def test_an_acknowledged_intent_survives_the_death_of_the_cluster_service(cluster: LiveCluster):
-    with cluster.stopped("service") as pid:
-        cluster.cli("move", "EVS1", "NODE2", "--no-wait")  # accepted, and nobody there to carry it out
-        cluster.kill("service")
-    cluster.wait_restarted("service", pid)
+    old = cluster.kill("service")
+    cluster.cli("move", "EVS1", "NODE2", "--no-wait")  # accepted, and nobody there to carry it out
+    cluster.wait_restarted("service", old)
     cluster.wait_online("EVS1", "NODE2")
 
 
 def test_an_acknowledged_intent_survives_the_loss_of_the_brokers_memory(cluster: LiveCluster):
-    with cluster.stopped("service"):
-        cluster.cli("move", "EVS1", "NODE2", "--no-wait")
-        cluster.wait_restarted("broker", cluster.kill("broker"))  # the message that tells of it is gone
+    service = cluster.kill("service")
+    cluster.cli("move", "EVS1", "NODE2", "--no-wait")
+    broker = cluster.kill("broker")  # and with it the message that tells of the intent
+    cluster.wait_restarted("broker", broker)
+    cluster.wait_restarted("service", service)
     cluster.wait_online("EVS1", "NODE2")
 
 
