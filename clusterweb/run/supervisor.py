@@ -99,7 +99,8 @@ class Supervisor:
         self._say(f"\n  Dashboard: {self.config.url}/")
         if self._logins:
             self._say("\n".join(self._logins))
-            self._say("  These passwords are shown once; ./manage.py changepassword NAME sets another.")
+            self._say("  These passwords are shown once; ./manage.py changepassword NAME sets another,")
+            self._say("  those for mail are set on the Information Stores.")
         self._say("")
         await self._tell_groups(progress)
         while True:
