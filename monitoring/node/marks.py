@@ -112,19 +112,23 @@ def _environ(pid: int) -> bytes:
     """
     for _ in range(EXEC_LOOKS):
         environ = _read(f"/proc/{pid}/environ", 1 << 18)
-        if environ or environ is None or not _is_in_exec(pid):
+        if environ or environ is None or not _has_more(pid):
             return environ or b""
         time.sleep(0.001)
     return b""
 
 
-def _is_in_exec(pid: int) -> bool:
-    """True for a process, neither init nor the kernel's, whose memory holds no environment area yet."""
+def _has_more(pid: int) -> bool:
+    """True for a process in exec, whose program has no place in memory yet, or just out of it.
+
+    Never for init and for the kernel's own.
+    """
     text = b"" if pid == 1 else _read(f"/proc/{pid}/stat", 1024) or b""
     fields = text[text.rfind(b")") + 2 :].split()
     if len(fields) < 49 or fields[0] in (b"Z", b"X"):
         return False
-    return not int(fields[6]) & KERNEL_THREAD and int(fields[48]) == 0
+    code, begins, ends = int(fields[23]), int(fields[47]), int(fields[48])
+    return not int(fields[6]) & KERNEL_THREAD and (code == 0 or begins < ends)
 
 
 def _read(path: str, size: int) -> bytes | None:
