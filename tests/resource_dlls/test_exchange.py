@@ -92,6 +92,8 @@ def test_mail_sent_before_a_failover_is_read_after_it(server: Make) -> None:
     (by_pop,) = read_by_pop(second)
     assert b"Subject: before the failover\r\n" in by_imap
     assert by_imap == by_pop
+    assert by_imap.startswith(b"Received: from ")
+    assert b" ([127.0.0.1]) by EVS1 with ESMTP; " in by_imap.splitlines()[0]
     assert b"A line.\r\n.\r\n..and a dot\r\n" in by_imap
     assert {json.loads(line)["node"] for line in second.journal("store").splitlines()} == {"NODE1", "NODE2"}
 

@@ -166,7 +166,7 @@ class SpoolDelivery:
         self._names = NameRegistry(place.names) if place.names else None
         self._sender = ""
 
-    def receivedHeader(self, helo: tuple[bytes, str], origin: Any, recipients: Any) -> bytes:  # noqa: N802
+    def receivedHeader(self, helo: tuple[bytes, bytes], origin: Any, recipients: Any) -> bytes:  # noqa: N802
         return f"Received: by {self._place.name} (transfer agent); {formatdate()}".encode()
 
     def validateFrom(self, helo: Any, origin: smtp.Address) -> smtp.Address:  # noqa: N802

@@ -76,9 +76,9 @@ class Delivery:
         self._names = NameRegistry(factory.place.names) if factory.place.names else None
         self._mail: Mail | None = None
 
-    def receivedHeader(self, helo: tuple[bytes, str], origin: Any, recipients: Any) -> bytes:  # noqa: N802
-        said = (helo[0] or b"?").decode("ascii", "replace")
-        line = f"Received: from {said} ([{helo[1]}]) by {self._place.name} with ESMTP; {formatdate()}"
+    def receivedHeader(self, helo: tuple[bytes, bytes], origin: Any, recipients: Any) -> bytes:  # noqa: N802
+        said, peer = ((word or b"?").decode("ascii", "replace") for word in helo)
+        line = f"Received: from {said} ([{peer}]) by {self._place.name} with ESMTP; {formatdate()}"
         return line.encode()
 
     def validateFrom(self, helo: Any, origin: smtp.Address) -> smtp.Address:  # noqa: N802
