@@ -57,6 +57,9 @@ class Cluster(models.Model):
     heartbeat_interval_ms = bounded(500, 50, 2000, help_text="ms between heartbeats of a node")
     lease_ms = bounded(3000, 500, 120_000, help_text="ms that a node may run without an answer")
     margin_ms = bounded(500, 50, 10_000, help_text="ms added before another node may start a group")
+    held_lease_ms = models.BigIntegerField(default=0, editable=False)
+    """The lease that was granted before it was made shorter: nodes may hold it until `held_until`."""
+    held_until = models.FloatField(default=0.0, editable=False)
     max_storage_groups_per_node = bounded(4, 1, 1000, help_text="storage groups on one node")
     enforced_anti_affinity = models.BooleanField(
         default=False, help_text="anti-affine groups never share a node, even if they stay offline"

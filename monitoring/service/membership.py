@@ -41,8 +41,10 @@ def is_heard(node: int) -> bool:
 
 
 def terms(cluster: Cluster) -> LeaseTerms:
-    """The cluster's lease settings, in seconds."""
-    return LeaseTerms(cluster.heartbeat_interval_ms / 1000, cluster.lease_ms / 1000, cluster.margin_ms / 1000)
+    """The cluster's lease settings, in seconds; of a lease just made shorter, the one still held."""
+    held = cluster.held_lease_ms if clock.now() < cluster.held_until else 0
+    lease = max(cluster.lease_ms, held)
+    return LeaseTerms(cluster.heartbeat_interval_ms / 1000, lease / 1000, cluster.margin_ms / 1000)
 
 
 def look_if_due(interval: float) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
-from monitoring.models import Group, Node, Resource, ResourceType
+from monitoring.models import Cluster, Group, Node, Resource, ResourceType
 from monitoring.models.topology import PRIORITIES
 from monitoring.resource_dlls.api import ResourceDLL
 from monitoring.web.fields import (
@@ -108,6 +108,40 @@ class GroupForm(TopologyForm):
     def of(cls, group: Group, data: Any = None) -> GroupForm:
         names = [name for name in cls.base_fields if name != "reason"]
         return cls(data, initial={name: getattr(group, name) for name in names})
+
+
+class ClusterForm(TopologyForm):
+    """The cluster's own settings (semantics 3.5 and 10.11)."""
+
+    name = forms.CharField(max_length=63)
+    heartbeat_interval_ms = DurationField(
+        minimum=50, maximum=2000, label="Heartbeat interval", help_text="Between the heartbeats of a node."
+    )
+    lease_ms = DurationField(
+        minimum=500,
+        maximum=120_000,
+        label="Lease",
+        help_text="How long a node may run without an answer. A shorter one is a shorter outage.",
+    )
+    margin_ms = DurationField(
+        minimum=50,
+        maximum=10_000,
+        label="Margin",
+        help_text="On top of the lease, before another node may start a group.",
+    )
+    max_storage_groups_per_node = NumberField(
+        minimum=1, maximum=1000, label="Storage groups on one node", help_text="A move beyond is refused."
+    )
+    enforced_anti_affinity = forms.BooleanField(
+        required=False,
+        label="Enforce anti-affinity",
+        help_text="Anti-affine groups never share a node, even if one stays offline.",
+    )
+
+    @classmethod
+    def of(cls, cluster: Cluster, data: Any = None) -> ClusterForm:
+        names = [name for name in cls.base_fields if name != "reason"]
+        return cls(data, initial={name: getattr(cluster, name) for name in names})
 
 
 class NewGroupForm(TopologyForm):

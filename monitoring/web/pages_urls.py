@@ -1,4 +1,4 @@
-"""Addresses of the pages about groups, nodes, resources and the history.
+"""Addresses of the pages about the cluster, groups, nodes, resources and the history.
 
 Other templates link to these names: groups, group, nodes, node, resource (by `pk`), history,
 record. Actions on them have addresses of their own (actions_urls).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.urls import path
 
 from monitoring.web import (
+    cluster_settings,
     exchange_form,
     export,
     group_settings,
@@ -28,6 +29,7 @@ urlpatterns = [
     path("groups/<int:pk>/settings/owners/", group_settings.owners, name="group_owners"),
     path("groups/<int:pk>/settings/delete/", group_settings.delete, name="group_delete"),
     path("groups/<int:pk>/resources/new/", resource_settings.create, name="resource_create"),
+    path("cluster/settings/", cluster_settings.settings, name="cluster_settings"),
     path("nodes/", nodes.page, name="nodes"),
     path("nodes/<int:pk>/", nodes.detail_page, name="node"),
     path("resources/<int:pk>/", resources.page, name="resource"),

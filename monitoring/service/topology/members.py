@@ -59,9 +59,13 @@ def edit_cluster(values: Mapping[str, Any], *, by: str, reason: str = "") -> Clu
     """Change the cluster's settings; nodes get new lease times with their next heartbeat."""
     with edit(by, reason) as change:
         cluster = change.held.cluster
+        granted = max(cluster.lease_ms, cluster.held_lease_ms if change.held.now < cluster.held_until else 0)
         changes = assign(cluster, values, CLUSTER_SETTINGS)
         if changes:
-            cluster.save(update_fields=list(values))
+            if cluster.lease_ms < granted:  # nodes may hold the longer one until it runs out
+                cluster.held_lease_ms = granted
+                cluster.held_until = change.held.now + (granted + cluster.margin_ms) / 1000
+            cluster.save(update_fields=[*values, "held_lease_ms", "held_until"])
             exchange.check_storage_groups("max_storage_groups_per_node")
             change.record(f"changed the cluster: {', '.join(changes)}", cluster)
     return cluster

@@ -1,0 +1,27 @@
+"""Editing the cluster's own settings. Administrators only."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from monitoring.models import Cluster
+from monitoring.service import topology
+from monitoring.web.edits import carry_out, done, who
+from monitoring.web.forms import ClusterForm
+from monitoring.web.roles import require_administrator
+
+
+@require_administrator
+def settings(request: HttpRequest) -> HttpResponse:
+    """Name, heartbeats, leases and limits."""
+    cluster = Cluster.objects.get()
+    form = ClusterForm.of(cluster, request.POST or None)
+
+    def edit() -> None:
+        topology.edit_cluster(form.values(), by=who(request), reason=form.cleaned_data["reason"])
+
+    if request.method == "POST" and carry_out(form, edit):
+        return done(request, "The settings were saved.", "overview")
+    context = {"form": form, "edited": cluster}
+    return render(request, "cluster/settings.html", context, status=422 if form.errors else 200)
