@@ -82,7 +82,7 @@ def after_failure(group: GroupView, world: World) -> tuple[int, str] | None:
     chosen = next(n for n in order if n in fit)
     name = world.nodes[chosen].name
     if len(fit) == 1:
-        return chosen, f"{name} was the only node available"
+        return chosen, f"{name} is the only node available"
     if chosen in group.preferred:
         return chosen, f"{name} is the next preferred owner"
     return chosen, f"{name} is the next node in the list"
@@ -108,7 +108,7 @@ def _emptiest(group: GroupView, fit: Sequence[int], world: World) -> tuple[int, 
     if not fit:
         return None
     if len(fit) == 1:
-        return fit[0], f"{world.nodes[fit[0]].name} was the only node available"
+        return fit[0], f"{world.nodes[fit[0]].name} is the only node available"
     hosted = {n: len(_others(group, n, world)) for n in fit}
     chosen = min(fit, key=lambda n: (hosted[n], n))
     return chosen, f"{world.nodes[chosen].name} hosts the fewest groups"
