@@ -7,6 +7,7 @@
 import { announce, applyFilter, expireToasts, tick } from "./ui.js";
 
 const SILENCE = 12_000; // ms without a sign of life after which the line counts as cut
+const HANDSHAKE = 3_000; // ms until a connection has to be there, with its first message
 const LONGEST_WAIT = 8_000; // ms between two attempts to connect
 
 const { body } = document;
@@ -28,7 +29,7 @@ function connect() {
   url.searchParams.set("since", seq);
   const mine = new WebSocket(url);
   socket = mine;
-  listenFor(SILENCE);
+  listenFor(HANDSHAKE);
   mine.onmessage = (event) => {
     listenFor(SILENCE);
     receive(event.data);
@@ -48,6 +49,7 @@ function listenFor(ms) {
     if (mine !== socket) return;
     socket = null;
     mine.close();
+    failures = Math.max(failures, 1); // long enough already: say so now
     lost();
   }, ms);
 }
