@@ -16,7 +16,7 @@ from monitoring.web.roles import require_administrator
 def settings(request: HttpRequest) -> HttpResponse:
     """Name, heartbeats, leases and limits."""
     cluster = Cluster.objects.get()
-    form = ClusterForm.of(cluster, request.POST or None)
+    form = ClusterForm.showing(cluster, request.POST or None)
 
     def edit() -> None:
         topology.edit_cluster(form.values(), by=who(request), reason=form.cleaned_data["reason"])

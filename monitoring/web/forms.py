@@ -8,12 +8,13 @@ service decides what is valid; a form only reads what was typed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db.models import Model
 
-from monitoring.models import Cluster, Group, Node, Resource, ResourceType
+from monitoring.models import Node, Resource, ResourceType
 from monitoring.models.topology import PRIORITIES
 from monitoring.resource_dlls.api import ResourceDLL
 from monitoring.web.fields import (
@@ -40,6 +41,12 @@ class TopologyForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
+
+    @classmethod
+    def showing(cls, row: Model, data: Any = None) -> Self:
+        """The form with what `row` holds now, and what was typed over it."""
+        names = [name for name in cls.base_fields if name != "reason"]
+        return cls(data, initial={name: getattr(row, name) for name in names})
 
     def refuse(self, error: ValidationError) -> None:
         """Show what the service refused, beside the fields that it named."""
@@ -104,11 +111,6 @@ class GroupForm(TopologyForm):
         help_text="Groups that share a name avoid one node. Separate names by commas.",
     )
 
-    @classmethod
-    def of(cls, group: Group, data: Any = None) -> GroupForm:
-        names = [name for name in cls.base_fields if name != "reason"]
-        return cls(data, initial={name: getattr(group, name) for name in names})
-
 
 class ClusterForm(TopologyForm):
     """The cluster's own settings (semantics 3.5 and 10.11)."""
@@ -137,11 +139,6 @@ class ClusterForm(TopologyForm):
         label="Enforce anti-affinity",
         help_text="Anti-affine groups never share a node, even if one stays offline.",
     )
-
-    @classmethod
-    def of(cls, cluster: Cluster, data: Any = None) -> ClusterForm:
-        names = [name for name in cls.base_fields if name != "reason"]
-        return cls(data, initial={name: getattr(cluster, name) for name in names})
 
 
 class NewGroupForm(TopologyForm):

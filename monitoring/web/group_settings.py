@@ -36,7 +36,7 @@ def create(request: HttpRequest) -> HttpResponse:
 def settings(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything about a group that can be edited."""
     group = get_object_or_404(Group, pk=pk)
-    form = GroupForm.of(group, request.POST or None)
+    form = GroupForm.showing(group, request.POST or None)
 
     def edit() -> None:
         topology.edit_group(pk, form.values(), by=who(request), reason=form.cleaned_data["reason"])
@@ -56,7 +56,7 @@ def owners(request: HttpRequest, pk: int) -> HttpResponse:
         form.step(step)
         if request.htmx:  # type: ignore[attr-defined]
             return render(request, "groups/parts/owners_form.html", {"group": group, "owners": form})
-        return _page(request, group, GroupForm.of(group), form)
+        return _page(request, group, GroupForm.showing(group), form)
     reason = request.POST.get("reason", "")[:500]
     try:
         topology.set_preferred_owners(pk, form.order, by=who(request), reason=reason)
