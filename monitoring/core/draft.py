@@ -30,7 +30,7 @@ class Draft:
         self._outcomes: list[Outcome] = []
         self._ended: list[TransitEnd] = []
         self._release: list[int] = []
-        self._fail: list[int] = []
+        self._fail: list[tuple[int, int]] = []
         self._send = False
         self._wake_at: float | None = None
 
@@ -110,9 +110,9 @@ class Draft:
         """Tell a node that the group is no longer its own."""
         self._release.append(node)
 
-    def fail(self, resource: int) -> None:
-        """Have a failure of a resource simulated."""
-        self._fail.append(resource)
+    def fail(self, resource: int, operation: int) -> None:
+        """Have a failure of a resource simulated, once for this operation."""
+        self._fail.append((resource, operation))
 
     def wake(self, at: float) -> None:
         """Look again at that time, if nothing happens before."""

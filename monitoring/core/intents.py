@@ -184,7 +184,7 @@ def _resource_fail(draft: Draft, intent: Intent) -> None:
     resource = _resource_of(draft, intent)
     if resource.state is not ResourceState.ONLINE and not resource.state.is_pending:
         raise Refused("resource", f"{resource.name} is {resource.state.label}: only what is online can fail.")
-    draft.fail(resource.id)
+    draft.fail(resource.id, intent.operation)
     text = f"A failure of {resource.name} is simulated, {_why(intent, 'asked for')}"
     draft.event(0, text, resource=resource.id)
     draft.outcome(intent.operation, "done", f"The failure of {resource.name} was simulated.")

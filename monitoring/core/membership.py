@@ -88,6 +88,16 @@ class Watch:
         sighting = self.sightings.get(node)
         return sighting is not None and sighting.alive
 
+    def saw_end(self, node: int, now: float, terms: LeaseTerms) -> bool:
+        """True where a new life of the node means that it went down under this observer's eyes.
+
+        Not where it was never heard, or where nobody was: then its old life may have ended for
+        the same reason for which nobody was heard.
+        """
+        sighting = self.sightings.get(node)
+        heard = sighting is not None and sighting.alive and sighting.at >= self.contact_since
+        return heard and not self.contact_lost(now, terms)
+
     def contact_lost(self, now: float, terms: LeaseTerms) -> bool:
         """True where nobody is heard: nothing may be concluded about anyone."""
         return self.last_contact is None or now - self.last_contact > terms.gap

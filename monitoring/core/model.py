@@ -215,8 +215,8 @@ class Decision:
 
     `group` carries all new state; `send` says that its assignment must go to its owner;
     `release` are nodes that must be told that the group is no longer theirs; `fail` are
-    resources whose failure is to be simulated. `wake_at` is
-    when to look again if nothing happens before, None for never.
+    resources whose failure is to be simulated, each with the operation that asks for it.
+    `wake_at` is when to look again if nothing happens before, None for never.
     """
 
     group: GroupView
@@ -225,7 +225,7 @@ class Decision:
     ended: tuple[TransitEnd, ...] = ()
     send: bool = False
     release: tuple[int, ...] = ()
-    fail: tuple[int, ...] = ()
+    fail: tuple[tuple[int, int], ...] = ()
     wake_at: float | None = None
 
 

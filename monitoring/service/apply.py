@@ -223,10 +223,10 @@ def _messages(held: Held, rows: GroupRows, group: Group, decision: Decision, nod
     if decision.send and owner is not None:
         operation = group.transit_operation_id or group.operation_id
         held.send(owner.name, owner.key, rows.assignment(after, owner.incarnation, operation))
-    for rid in decision.fail:
+    for rid, asked_by in decision.fail:
         if owner is not None:
             reason = next((e.text for e in decision.events if e.resource == rid), "")
-            message = FailResource(owner.incarnation, group.pk, rid, after.epoch, 0, reason)
+            message = FailResource(owner.incarnation, group.pk, rid, after.epoch, asked_by, reason)
             held.send(owner.name, owner.key, message)
     for node_id in decision.release:
         node = nodes[node_id]

@@ -139,13 +139,17 @@ def _went_down(held: Held, node: Node, how: str, severity: Severity = Severity.S
 
 
 def join(held: Held, node: Node, incarnation: int, number: int) -> None:
-    """A new life of the node begins. Whatever its earlier life ran is gone."""
+    """A new life of the node begins. Whatever its earlier life ran is gone.
+
+    Where that life ended unseen, its groups are started again where they are: a restart of the
+    whole cluster, or of its broker, must not look like the loss of every node.
+    """
     owned = list(Group.objects.filter(owner=node).values_list("pk", flat=True))
-    watched = _watch is not None and _watch.has_heard(node.pk)
-    if node.state in MEMBERS and watched:
+    seen = _watch is not None and _watch.saw_end(node.pk, clock.monotonic(), terms(held.cluster))
+    if node.state in MEMBERS and seen:
         Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, silent_since=None)
         _went_down(held, node, "its agent ended, and a new one started")
-    elif node.state in MEMBERS:
+    else:
         decide.restarted_in_place(held, owned)
     before = NodeState(node.state).label
     node.state = NodeState.PAUSED if node.paused else NodeState.UP

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from monitoring.core import nodes
-from monitoring.core.model import NodeView, Refused
+from monitoring.core.intents import request
+from monitoring.core.model import Intent, NodeView, Refused
 from monitoring.core.reconcile import reconcile
 from monitoring.core.state import group_state
 from monitoring.core.states import GroupState, NodeState, ResourceState, Stage, TransitKind
@@ -167,3 +168,10 @@ def test_group_states_follow_the_first_rule_that_fits():
         rows = tuple(replace(online(n, f"R{n}"), state=state) for n, state in enumerate(found, start=1))
         assert group_state(rows) is wanted
     assert group_state(()) is GroupState.OFFLINE
+
+
+def test_each_simulated_failure_is_its_own_operations():
+    decision = ask(group(), "resource-fail", world(), resource=2)
+    assert decision.outcomes[0].state == "done"
+    accepted = request(group(), Intent(7, "resource-fail", "alice", resource=2), world(), NOW)
+    assert accepted.fail == ((2, 7),)  # a node simulates one of an operation once
