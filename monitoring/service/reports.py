@@ -76,13 +76,22 @@ def _group(held: Held, node: Node, group: Group, part: GroupReport, resources: d
     if part.refused:
         text = f"{node.name} did not take an assignment for {group.name}: {part.refused}"
         journal.add(held, text, severity=Severity.WARNING, group=group, node=node)
-    elif group.applied_serial < part.serial <= group.serial:
+    elif group.applied_serial < part.serial <= group.serial and _is_whole(part, resources):
         group.applied_serial = part.serial
         group.save(update_fields=["applied_serial"])
     for item in part.resources:
         resource = resources.get(item.resource)
         if resource is not None:
             _resource(held, group, resource, item)
+
+
+def _is_whole(part: GroupReport, resources: dict[int, Resource]) -> bool:
+    """True where the report tells of every resource: only then are the rows what the node knows.
+
+    A report of a few changes does not acknowledge: one before it, with others, may be lost,
+    and a group must not change hands on rows that are older than the order to stop.
+    """
+    return resources.keys() <= {item.resource for item in part.resources}
 
 
 def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> None:
