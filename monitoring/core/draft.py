@@ -57,6 +57,23 @@ class Draft:
         """True where the owner has applied the newest assignment and reported the result."""
         return self.group.serial > 0 and self.group.applied_serial == self.group.serial
 
+    @property
+    def owner_is_known(self) -> bool:
+        """True where what the owner reported can be judged: it is up or paused, not joining or down."""
+        owner = self.world.nodes.get(self.group.owner) if self.group.owner is not None else None
+        return owner is not None and owner.state in (NodeState.UP, NodeState.PAUSED) and not owner.lost
+
+    @property
+    def owner_is_lost(self) -> bool:
+        """True where nothing of the owner runs any more."""
+        owner = self.world.nodes.get(self.group.owner) if self.group.owner is not None else None
+        return owner is not None and owner.lost
+
+    def held_back(self) -> list[ResourceView]:
+        """What should be online, and may not come online since the owner is paused."""
+        up = effective(self.group, self.may_start)
+        return [r for r in self.group.resources if r.id in effective(self.group, may_start=True) - up]
+
     def wanted(self) -> tuple[tuple[int, bool, int], ...]:
         """The content of the assignment that fits the group as it is in this draft."""
         up = effective(self.group, self.may_start)

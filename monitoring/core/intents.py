@@ -118,7 +118,10 @@ def _elsewhere(draft: Draft, intent: Intent) -> None:
             "group", f"{group.name} cannot come online on {name}, and no other node can take it. {why}"
         )
     cause = _why(intent, "online asked for")
-    transits.begin(draft, TransitKind.MOVE, choice[0], cause, choice[1], by=intent.by)
+    stage = Stage.STARTING if group.owner is None else Stage.STOPPING
+    transits.begin(draft, TransitKind.MOVE, choice[0], cause, choice[1], by=intent.by, stage=stage)
+    if group.owner is None:
+        transits.transfer(draft, choice[0])
 
 
 def _restart(draft: Draft, intent: Intent) -> None:
@@ -187,7 +190,8 @@ def _resource_fail(draft: Draft, intent: Intent) -> None:
     draft.fail(resource.id, intent.operation)
     text = f"A failure of {resource.name} is simulated, {_why(intent, 'asked for')}"
     draft.event(0, text, resource=resource.id)
-    draft.outcome(intent.operation, "done", f"The failure of {resource.name} was simulated.")
+    name = draft.node_name(draft.group.owner)
+    draft.outcome(intent.operation, "done", f"{name} was told to let {resource.name} fail.")
 
 
 def _fresh(resource: ResourceView) -> ResourceView:

@@ -156,7 +156,6 @@ class Load:
     owner: int | None
     anti_affinity: frozenset[str] = frozenset()
     storage_groups: int = 0
-    virtual_server: bool = False
 
 
 @dataclass(frozen=True)

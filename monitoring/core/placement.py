@@ -130,8 +130,3 @@ def candidates(group: GroupView, world: World) -> list[Candidate]:
         reason = refusal(group, node, world) if node != group.owner else f"{group.name} is on {name} already."
         found.append(Candidate(node, name, refusal=reason))
     return found
-
-
-def home(group: GroupView, world: World) -> int | None:
-    """The first preferred owner that can take the group now, for a failback."""
-    return next((n for n in group.preferred if not refusal(group, n, world)), None)

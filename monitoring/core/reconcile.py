@@ -128,19 +128,29 @@ def _restart_of_resource(draft: Draft) -> None:
 def _operation(draft: Draft) -> None:
     """Is the operator's intent carried out? Then say so; it is no longer under way."""
     group, op = draft.group, draft.group.operation
-    if op is None or group.transit is not None or not draft.acknowledged or draft.wants_change():
+    if op is None or group.transit is not None:
+        return
+    if op.kind in ("offline", "resource-offline") and draft.owner_is_lost:
+        draft.outcome(op.operation, "done", f"Nothing of {group.name} runs: its node is down.")
+        draft.change(operation=None)
+        return
+    if not draft.acknowledged or draft.wants_change():
         return
     up = effective(group, draft.may_start)
-    if not settled(group, up):
+    if not draft.owner_is_known or not settled(group, up):
         return
     target = group.by_id.get(op.resource) if op.resource else None
     what = target.name if target else group.name
     broken = blocked_by(group, up)
+    held_back = [r for r in draft.held_back() if target is None or r.id == target.id]
     if target is not None and op.kind != "resource-offline":
         broken = [r for r in broken if r.id == target.id] or (broken if not _is_up(target) else [])
     where = draft.node_name(group.owner)
     if op.kind in ("offline", "resource-offline"):
         draft.outcome(op.operation, "done", f"{what} is offline.")
+    elif held_back:
+        names = ", ".join(r.name for r in held_back)
+        draft.outcome(op.operation, "failed", f"{where} was paused before {names} came online there.")
     elif broken:
         reasons = "; ".join(f"{r.name}: {draft.cause_of(r)}" for r in broken)
         draft.outcome(op.operation, "failed", f"{what} did not come online on {where}. {reasons}")

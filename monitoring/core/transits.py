@@ -183,9 +183,15 @@ def _arrived(draft: Draft, transit: Transit) -> None:
     """Everything that can be online on the new owner is: the transit is over."""
     group = draft.group
     up = effective(group, draft.may_start)
-    if not settled(group, up):
+    if not draft.owner_is_known or not settled(group, up):
         return
     where = draft.node_name(group.owner)
+    if waiting := draft.held_back():
+        names = ", ".join(r.name for r in waiting)
+        text = f"{where} was paused before {names} came online there."
+        draft.event(GROUP_NOT_ONLINE, text, Severity.ERROR, node=group.owner)
+        draft.end(transit, "failed", text)
+        return
     took = f"{draft.now - transit.started:.1f} s"
     broken = blocked_by(group, up)
     if broken:

@@ -136,6 +136,9 @@ def _for_node(held: Held, kind: str, node_id: int | None, by: str, reason: str, 
     if kind == "evict" and (bound := rules.bound_to(node)):
         names = ", ".join(group.name for group in bound)
         raise Refused("node", f"Only {node.name} may run {names}: change the possible owners first.")
+    coming = Group.objects.filter(transit_target=node).exclude(transit_kind="").first()
+    if kind == "evict" and coming is not None:
+        raise Refused("node", f"{coming.name} is on its way to {node.name}: move it elsewhere first.")
     operation = Operation.objects.create(
         kind=kind,
         node=node,
@@ -174,6 +177,7 @@ def _pause(held: Held, node: Node, operation: Operation) -> None:
     if not node.paused:
         _set_paused(held, node, True)
         _told(held, node, operation, f"{node.name} is paused")
+        decide.run(held, Group.objects.filter(owner=node).values_list("pk", flat=True))
     _done(held, operation, f"{node.name} is paused; its groups stay and run.")
 
 
@@ -183,29 +187,37 @@ def _drain(held: Held, node: Node, operation: Operation) -> None:
     node.drain_status = "running"
     node.save(update_fields=["drain_status"])
     _told(held, node, operation, f"{node.name} is drained")
-    stuck = []
     for group in Group.objects.filter(owner=node).order_by("-priority", "name"):
         try:
             _for_group(held, "move", group.pk, operation.requested_by, operation.reason, parent=operation)
         except Refused as refused:
-            Operation.objects.filter(parent=operation, group=group, state="running").delete()
-            stuck.append(f"{group.name} stays: {refused.message}")
+            part = Operation.objects.filter(parent=operation, group=group, state="running")
+            part.update(state="failed", outcome=f"it stays: {refused.message}", finished_at=held.now)
             journal.add(
                 held, f"{group.name} cannot leave {node.name}: {refused.message}", code=1137, group=group
             )
-    if not operation.parts.filter(state="running").exists():
-        moved = operation.parts.filter(state="done").count()
-        drains.conclude(held, operation, stuck, moved)
+    drains.part_ended(held, operation.pk)
 
 
 def _resume(held: Held, node: Node, operation: Operation) -> None:
     _set_paused(held, node, False)
     _told(held, node, operation, f"{node.name} is resumed")
+    _end_drain(held, node, operation)
     failback = operation.options["failback"]
     if failback == "immediate":
         _bring_home(held, node, operation)
     membership.came_up(held, node, by_policy=failback == "policy")
     _done(held, operation, f"{node.name} is up.")
+
+
+def _end_drain(held: Held, node: Node, operation: Operation) -> None:
+    """A drain under way gives way: what has not left yet stays, what has is not called back."""
+    for drain in Operation.objects.filter(kind="drain", node=node, state="running"):
+        text = f"Superseded by resume, asked for by {operation.requested_by}."
+        decide.end_operation(held, drain, "superseded", text)
+        leaving = Group.objects.filter(transit_operation__parent=drain, transit_stage="stopping", owner=node)
+        for group in leaving:
+            _for_group(held, "move", group.pk, operation.requested_by, operation.reason, target=node.pk)
 
 
 def _bring_home(held: Held, node: Node, operation: Operation) -> None:

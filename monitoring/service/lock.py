@@ -67,6 +67,8 @@ def cluster_lock() -> Iterator[Held]:
                 held = _local.held = Held(cluster, clock.now())
                 before = cluster.last_event
                 yield held
+                if held.dirty:  # the task that says so may be lost; the ticker looks here
+                    Group.objects.filter(pk__in=held.dirty).update(wake_at=held.now)
                 if cluster.last_event != before:
                     _number(held)
         finally:

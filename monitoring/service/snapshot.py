@@ -50,7 +50,7 @@ def _loads() -> tuple[Load, ...]:
     for group_id, properties in stores:
         weights[group_id] += int(properties.get("StorageGroups") or 0)
     rows = Group.objects.values_list("pk", "owner_id", "anti_affinity")
-    return tuple(Load(pk, owner, _classes(text), weights[pk], pk in weights) for pk, owner, text in rows)
+    return tuple(Load(pk, owner, _classes(text), weights[pk]) for pk, owner, text in rows)
 
 
 def _classes(text: str) -> frozenset[str]:

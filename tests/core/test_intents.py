@@ -175,3 +175,30 @@ def test_each_simulated_failure_is_its_own_operations():
     assert decision.outcomes[0].state == "done"
     accepted = request(group(), Intent(7, "resource-fail", "alice", resource=2), world(), NOW)
     assert accepted.fail == ((2, 7),)  # a node simulates one of an operation once
+
+
+def test_a_target_that_is_paused_before_all_is_up_ends_the_move_as_failed():
+    moving = ask(group(), "move", world(), node=2)
+    there = reconcile(with_state(moving.group, ResourceState.OFFLINE), world(), NOW + 1)
+    rows = tuple(
+        replace(r, state=ResourceState.ONLINE, running=True) if r.id == 1 else r
+        for r in there.group.resources
+    )
+    paused = world("A", "B", paused="B")
+    told = reconcile(replace(there.group, resources=rows), paused, NOW + 2)
+    done = reconcile(replace(told.group, applied_serial=told.group.serial), paused, NOW + 3)
+    assert [e.state for e in done.ended] == ["failed"]
+    assert "paused before Service" in done.outcomes[0].text
+
+
+def test_a_group_without_an_owner_comes_online_at_once_where_it_is_asked_to():
+    homeless = replace(
+        with_state(group(persistent_online=False), ResourceState.OFFLINE),
+        owner=None,
+        serial=0,
+        applied_serial=0,
+    )
+    decision = ask(homeless, "online", world())
+    assert decision.group.owner == 1
+    assert decision.send
+    assert wants(decision) == {"Disk": True, "Service": True}
