@@ -95,9 +95,18 @@ class Child:
             lived = time.monotonic() - started
             delay = FIRST_DELAY if lived > STEADY or not self.restarts else min(2 * delay, LONGEST_DELAY)
             self._tell(f"{_how_it_ended(code)}; starts again in {delay:.0f} s (see {self.log})")
+            await self._start_again(delay)
+
+    async def _start_again(self, delay: float) -> None:
+        """Start it again after `delay` seconds; a machine that cannot now is asked again."""
+        while True:
             await asyncio.sleep(delay)
             self.restarts += 1
-            await self._spawn()
+            try:
+                await self._spawn()
+                return
+            except OSError as error:
+                self._tell(f"cannot be started: {error.strerror}; tried again in {delay:.0f} s")
 
     async def stop(self, grace: float) -> None:
         """End it: SIGTERM, after `grace` seconds SIGKILL. Returns when it is gone."""

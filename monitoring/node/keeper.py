@@ -32,7 +32,16 @@ class GuardKeeper:
         self._lease = NOTHING_HELD
 
     def start(self) -> None:
+        """Start a guard; where the machine cannot now, try again and say so."""
         self._started_at = self._loop.time()
+        try:
+            self._start()
+        except OSError as error:
+            logger.error("the guard could not be started, it is tried again: %s", error)
+            self._process = None
+            self._loop.call_later(RESTART_EVERY, self.start)
+
+    def _start(self) -> None:
         with open_log(self._home / "guard.log") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-S", "-m", "monitoring.node.guard", str(self._home), str(os.getpid())],

@@ -100,9 +100,6 @@ class Monitor:
         seen = self._epochs.get(assignment.group, 0)
         if assignment.epoch < seen:
             return f"epoch {assignment.epoch} is older than {seen}, which this node has seen"
-        unknown = sorted({s.type for s in assignment.resources} - set(self._host.types))
-        if unknown:
-            return f"{self._host.node} has no resource DLL for {', '.join(unknown)}"
         return ""
 
     def _apply(self, assignment: Assignment, held: HeldGroup | None) -> None:

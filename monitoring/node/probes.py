@@ -107,6 +107,7 @@ class Prober:
         self._deadlock_s = deadlock_s
         self._sleep: asyncio.Future[None] | None = None
         self._signal: str | None = None
+        self._retimed = False
         self._stopped = False
         self._called_at: float | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -114,6 +115,17 @@ class Prober:
         self.true_at: float | None = None
         """Loop time of the last IsAlive that said true."""
         self._task = loop.create_task(self._run())
+
+    def retime(self, looks_alive_s: float | None, is_alive_s: float, deadlock_s: float) -> None:
+        """Poll at other intervals from now on; nothing where they are the same."""
+        if (looks_alive_s, is_alive_s, deadlock_s) != (
+            self._looks_alive_s,
+            self._is_alive_s,
+            self._deadlock_s,
+        ):
+            self._looks_alive_s, self._is_alive_s, self._deadlock_s = looks_alive_s, is_alive_s, deadlock_s
+            self._retimed = True
+            self._wake()
 
     def check_now(self, reason: str) -> None:
         """An asynchronous failure signal: ask IsAlive at once."""
@@ -136,23 +148,28 @@ class Prober:
     async def _run(self) -> None:
         now = self._loop.time()
         next_is = now
-        looks = self._looks_alive_s
-        next_looks = now + looks * self._phase if looks is not None else float("inf")
+        next_looks = self._first_looks(now)
         while not self._stopped:
             now = self._loop.time()
+            if self._retimed:
+                self._retimed = False
+                next_is, next_looks = min(next_is, now + self._is_alive_s), self._first_looks(now)
             due = min(next_is, next_looks)
             if due > now and self._signal is None:
                 await self._sleep_until(due)
                 continue
             signal, self._signal = self._signal, None
             if signal is None and next_looks <= now and next_is > now:
-                assert looks is not None
-                next_looks = _next(next_looks, looks, now)
+                next_looks = _next(next_looks, self._looks_alive_s or float("inf"), now)
                 if await self._probe(LOOKS_ALIVE, "looks_alive"):
                     continue
             next_is = self._loop.time() + self._first_or_interval()
             if await self._probe(IS_ALIVE, "is_alive") and signal is not None:
                 self._resource.denied(signal)
+
+    def _first_looks(self, now: float) -> float:
+        """When LooksAlive is polled first: within its interval, at a place of the resource's own."""
+        return float("inf") if self._looks_alive_s is None else now + self._looks_alive_s * self._phase
 
     def _first_or_interval(self) -> float:
         """Seconds to the next IsAlive; after the first one, a part of the interval, to spread them."""

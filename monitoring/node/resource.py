@@ -89,6 +89,8 @@ class ManagedResource:
         self.wanted = spec.want_online
         self._group = group
         self._providers = providers
+        if self._prober is not None:
+            self._prober.retime(*self._times())
 
     def wish(self) -> Wish:
         return Wish(self.wanted, self.spec.attempt, self.spec.requires)
@@ -240,7 +242,9 @@ class ManagedResource:
         self._context.providers = self._providers
         if self._points is None or self._dll_made_of != made_of:
             await self.close()
-            dll_class = self._host.types[self.spec.type]
+            dll_class = self._host.types.get(self.spec.type)
+            if dll_class is None:
+                raise ResourceError(f"{self._host.node} has no resource DLL for {self.spec.type}")
             self._context.state_dir.mkdir(parents=True, exist_ok=True)
             self._dll = dll_class(self._context, dll_class.clean(self.spec.properties))
             self._points = EntryPoints(self._dll, self._loop, self.spec.name)
@@ -370,15 +374,22 @@ class ManagedResource:
 
     def _new_prober(self) -> Prober:
         assert self._points is not None and self._dll is not None
+        looks_alive_s, is_alive_s, deadlock_s = self._times()
         return Prober(
             self,
             self._points.call,
             self._loop,
             phase_of=self.id,
-            looks_alive_s=self.spec.looks_alive_ms / 1000 if self._dll.polls_looks_alive else None,
-            is_alive_s=self.spec.is_alive_ms / 1000,
-            deadlock_s=self.spec.deadlock_timeout_ms / 1000,
+            looks_alive_s=looks_alive_s,
+            is_alive_s=is_alive_s,
+            deadlock_s=deadlock_s,
         )
+
+    def _times(self) -> tuple[float | None, float, float]:
+        """LooksAlivePollInterval (None: not polled), IsAlivePollInterval, DeadlockTimeout, in seconds."""
+        polled = self._dll is not None and self._dll.polls_looks_alive
+        looks_alive_s = self.spec.looks_alive_ms / 1000 if polled else None
+        return looks_alive_s, self.spec.is_alive_ms / 1000, self.spec.deadlock_timeout_ms / 1000
 
     def _set(self, state: ResourceState, *, running: bool = False, cause: str = "", code: int = 0) -> None:
         now = self._loop.time()

@@ -109,10 +109,12 @@ def test_a_stale_epoch_is_refused_and_an_older_serial_changes_nothing(
     assert service.states[1].state is S.ONLINE
 
 
-def test_a_type_that_the_node_lacks_is_refused_by_name(agent: AgentProcess, service: FakeService) -> None:
+def test_a_type_that_the_node_lacks_fails_its_resource_by_name(
+    agent: AgentProcess, service: FakeService
+) -> None:
     service.assign(spec(1, "Quantum Disk"))
-    refusal = service.wait(lambda: [g for g in service.group_reports() if g.refused])[0]
-    assert refusal.refused == "NODE1 has no resource DLL for Quantum Disk"
+    failed = service.wait_state(1, S.FAILED)
+    assert failed.cause == "Online: NODE1 has no resource DLL for Quantum Disk"
 
 
 def test_commands_that_are_not_signed_or_meant_for_another_life_change_nothing(
