@@ -67,6 +67,14 @@ def set_up(home: Path, shared: Path, port: int) -> Demo:
     return Demo(created, users, mailboxes)
 
 
+def set_up_empty() -> tuple[FirstUser, ...]:
+    """A cluster without nodes and groups, with the first users where there are none yet."""
+    Cluster.objects.get_or_create(pk=1)
+    topology.sync_types()
+    with cluster_lock():
+        return tuple(_create_users()) if not User.objects.exists() else ()
+
+
 def address_of(port: int, last: int) -> str:
     """A loopback address of this copy's own: 127.<port, high byte>.<port, low byte>.<last>."""
     return f"127.{port >> 8}.{port & 255}.{last}"

@@ -24,7 +24,7 @@ from monitoring.core.model import Refused
 from monitoring.management import listings
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
-from monitoring.service import intents, lookup, topology
+from monitoring.service import demo, intents, lookup, topology
 from monitoring.service.queries import history
 
 FAILED, BAD_INPUT = 1, 2
@@ -77,6 +77,7 @@ class Command(BaseCommand):
             help="bring back groups that prefer it: policy (also without a word) asks each group's own",
         )
         add("evict", "Remove a node from the cluster", acting, "node")
+        add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
         add("node-key", "Print the key that the agent of a node needs", shown, "node")
         self._add_history(add("history", "Failovers and moves, or with --events all that happened", shown))
@@ -92,7 +93,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         command = options["command"]
         try:
-            if not Cluster.objects.exists():
+            if command != "init" and not Cluster.objects.exists():
                 self._fail("There is no cluster in this database yet.", FAILED)
             (getattr(self, f"_{command.replace('-', '_')}", None) or self._act)(options)
         except lookup.UnknownNameError as error:
@@ -146,6 +147,15 @@ class Command(BaseCommand):
         rows = history.records(wanted, limit=options["limit"], node_name=node).rows
         records = [schema.of_record(row) for row in rows]
         self._show(options, records, lambda: listings.record_table(records, self.style))
+
+    # Setting up
+
+    def _init(self, options: dict[str, Any]) -> None:
+        """A cluster to add nodes to; what is there already stays, and then nothing is told."""
+        users = demo.set_up_empty()
+        found = [{"name": user.name, "role": user.role, "password": user.password} for user in users]
+        lines = [f"{user.role:<14} {user.name:<9} password {user.password}" for user in users]
+        self._show(options, found, lambda: "\n".join(lines) or "There is a cluster already.")
 
     # The keys of nodes, for who sets up their agents
 
