@@ -127,7 +127,6 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     incarnation: Id
     number: Count
     reports: Count
-    version: str = ""
     leaving: bool = False
 
 

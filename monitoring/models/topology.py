@@ -21,6 +21,8 @@ from monitoring.core.states import NodeState, ResourceState, RestartAction, Stag
 
 USE_TYPE = 0xFFFFFFFF
 NEVER = 0xFFFFFFFF
+STORAGE_GROUPS = "StorageGroups"
+"""The private property that weighs on a node (semantics 6.5), of whichever type has it."""
 PRIORITIES = ((0, "Do not start automatically"), (1000, "Low"), (2000, "Medium"), (3000, "High"))
 
 
@@ -321,6 +323,11 @@ class Resource(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def storage_groups(self) -> int:
+        """How many storage groups it brings to its node. No query."""
+        return int(self.properties.get(STORAGE_GROUPS) or 0)
 
     def clean(self) -> None:
         """A resource that used up its restarts rests at least until the count starts anew."""

@@ -84,7 +84,8 @@ class ManagedResource:
     def configure(
         self, spec: ResourceSpec, group: tuple[int, str, int], providers: Sequence[Provider]
     ) -> None:
-        """Take over a new specification; an instance that is up keeps its own. `group`: (id, name, epoch)."""
+        """Take over a new specification. An instance that is up takes its intervals at once, its private
+        properties when it next comes online. `group`: (id, name, epoch)."""
         self.spec = spec
         self.wanted = spec.want_online
         self._group = group

@@ -1,4 +1,4 @@
-"""The demo cluster: two nodes, two Exchange Virtual Servers, active/active, and first users.
+"""The demo cluster: two nodes and two Exchange Virtual Servers, active/active.
 
 Everything is real: the disks are folders on shared storage, the addresses are loopback
 addresses derived from the dashboard's port, so that two copies run side by side.
@@ -7,34 +7,21 @@ addresses derived from the dashboard's port, so that two copies run side by side
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.contrib.auth.models import User
-
-from monitoring.models import Cluster, Group, Node, Resource
-from monitoring.models.roles import Role, grant
-from monitoring.service import topology
+from monitoring.models import Group, Node, Resource
+from monitoring.service import setup, topology
 from monitoring.service.lock import cluster_lock
+from monitoring.service.setup import FirstUser
 
 BY = "setup"
 SERVERS = (("EVS1", "NODE1", 11), ("EVS2", "NODE2", 12))
 """Virtual server, the node that it prefers, last byte of its address."""
-USERS = (("admin", Role.ADMINISTRATOR), ("operator", Role.OPERATOR), ("viewer", Role.VIEWER))
 FAILOVERS = 10
 """A demo is there to be broken: the default of one failover in 6 h would soon be used up."""
 IS_ALIVE_MS = 10_000
 """A demo shows a lost address or disk sooner than the default of a minute would."""
-
-
-@dataclass(frozen=True, slots=True)
-class FirstUser:
-    """A user that was just created; the password is told once and kept nowhere."""
-
-    name: str
-    role: str
-    password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +40,17 @@ def set_up(home: Path, shared: Path, port: int) -> Demo:
     The disks of the virtual servers are folders in `shared`, which all nodes must see. The
     keys of the nodes of this machine, those with a folder in `home`/nodes, are written each time.
     """
-    Cluster.objects.get_or_create(pk=1)
-    topology.sync_types()
+    setup.prepare()
     mailboxes: tuple[FirstUser, ...] = ()
     with cluster_lock():
         created = not Node.objects.exists()
         if created:
             mailboxes = _create_cluster(shared, port)
-        users = tuple(_create_users()) if not User.objects.exists() else ()
+        users = setup.first_users()
     for node in Node.objects.all():
         if created or (home / "nodes" / node.name).is_dir():
             write_key(home, node)
     return Demo(created, users, mailboxes)
-
-
-def set_up_empty() -> tuple[FirstUser, ...]:
-    """A cluster without nodes and groups, with the first users where there are none yet."""
-    Cluster.objects.get_or_create(pk=1)
-    topology.sync_types()
-    with cluster_lock():
-        return tuple(_create_users()) if not User.objects.exists() else ()
 
 
 def address_of(port: int, last: int) -> str:
@@ -122,12 +100,3 @@ def _create_server(name: str, preferred: Node, address: str, disk: Path) -> None
     attendant = {"name": f"{name} System Attendant"}
     topology.create_resource(group.pk, "Exchange System Attendant", attendant, by=BY)
     Group.objects.filter(pk=group.pk).update(owner=preferred, persistent_online=True)
-
-
-def _create_users() -> list[FirstUser]:
-    created = []
-    for name, role in USERS:
-        password = secrets.token_urlsafe(12)
-        grant(User.objects.create_user(name, password=password), role)
-        created.append(FirstUser(name, role.value, password))
-    return created

@@ -108,7 +108,7 @@ def _for_group(
         node=target,
         resource=resource.pk if resource else None,
     )
-    decision = request(view, intent, world, held.now)  # Refused rolls the operation back
+    decision = request(view, intent, world, held.now)  # Refused ends the transaction, or the part of a drain
     decide.save(held, rows, group, view, decision)
     held.operations.add(operation.pk)
     decide.run(held, [group.pk])

@@ -12,11 +12,10 @@ from monitoring.core.messages import Assignment, ResourceSpec
 from monitoring.core.model import GroupView, Intent, Load, NodeView, ResourceView, Transit, World
 from monitoring.core.states import NodeState, ResourceState, RestartAction, Stage, TransitKind
 from monitoring.models import Dependency, Group, Node, PossibleOwner, PreferredOwner, Resource
-from monitoring.models.topology import USE_TYPE
+from monitoring.models.topology import STORAGE_GROUPS, USE_TYPE
 from monitoring.service import membership
 from monitoring.service.lock import Held
 
-STORE_TYPE = "Exchange Information Store"
 RESEND_AFTER = 1.0
 
 
@@ -46,9 +45,8 @@ def node_view(node: Node, loss: str) -> NodeView:
 
 def _loads() -> tuple[Load, ...]:
     weights: dict[int, int] = defaultdict(int)
-    stores = Resource.objects.filter(type__name=STORE_TYPE).values_list("group_id", "properties")
-    for group_id, properties in stores:
-        weights[group_id] += int(properties.get("StorageGroups") or 0)
+    for store in Resource.objects.filter(properties__has_key=STORAGE_GROUPS):
+        weights[store.group_id] += store.storage_groups
     rows = Group.objects.values_list("pk", "owner_id", "anti_affinity")
     return tuple(Load(pk, owner, _classes(text), weights[pk]) for pk, owner, text in rows)
 
@@ -166,7 +164,7 @@ def _resource(row: Resource, requires: tuple[tuple[int, ...], ...]) -> ResourceV
         restart_period_ms=row.restart_period_ms,
         restart_delay_ms=row.restart_delay_ms,
         retry_period_ms=row.retry_period_ms,
-        storage_groups=int(row.properties.get("StorageGroups") or 0) if row.type.name == STORE_TYPE else 0,
+        storage_groups=row.storage_groups,
     )
 
 

@@ -94,7 +94,6 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._held_back: list[Callable[[], None]] = []
-        self.wall_jump = 0.0
         _clean()
         self._stopped: dict[int, tuple[bool, frozenset[int]]] = {}
         self.keys: dict[str, str] = {}

@@ -24,7 +24,7 @@ from monitoring.core.model import Refused
 from monitoring.management import listings
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
-from monitoring.service import demo, intents, lookup, topology
+from monitoring.service import intents, lookup, setup, topology
 from monitoring.service.queries import history
 
 FAILED, BAD_INPUT = 1, 2
@@ -152,7 +152,7 @@ class Command(BaseCommand):
 
     def _init(self, options: dict[str, Any]) -> None:
         """A cluster to add nodes to; what is there already stays, and then nothing is told."""
-        users = demo.set_up_empty()
+        users = setup.empty_cluster()
         found = [{"name": user.name, "role": user.role, "password": user.password} for user in users]
         lines = [f"{user.role:<14} {user.name:<9} password {user.password}" for user in users]
         self._show(options, found, lambda: "\n".join(lines) or "There is a cluster already.")

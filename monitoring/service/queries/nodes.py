@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from monitoring.core.states import GroupState, NodeState
 from monitoring.models import Cluster, Group, Node, Resource
+from monitoring.models.topology import STORAGE_GROUPS
 from monitoring.service.queries.common import GroupRef
 from monitoring.service.queries.groups import GroupSummary, summaries
-
-STORE_TYPE = "Exchange Information Store"
-STORAGE_GROUPS = "StorageGroups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +95,9 @@ def groups_by_node() -> Mapping[int, tuple[GroupRef, ...]]:
 def storage_groups(nodes: Iterable[int]) -> Mapping[int, int]:
     """Storage groups of all virtual servers on each node (semantics 6.5). One query."""
     found: dict[int, int] = {}
-    stores = Resource.objects.filter(type__name=STORE_TYPE, group__owner_id__in=list(nodes))
-    for node, properties in stores.values_list("group__owner_id", "properties"):
-        found[node] = found.get(node, 0) + int(properties.get(STORAGE_GROUPS) or 0)
+    hosted = Resource.objects.filter(properties__has_key=STORAGE_GROUPS, group__owner_id__in=list(nodes))
+    for store in hosted.annotate(node=F("group__owner_id")):
+        found[store.node] = found.get(store.node, 0) + store.storage_groups
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from monitoring.models import Cluster, Node, Resource
-from monitoring.service.queries.nodes import STORAGE_GROUPS, STORE_TYPE
+from monitoring.models.topology import STORAGE_GROUPS
 from monitoring.service.topology.edits import refuse
 
 ATTENDANT_TYPE = "Exchange System Attendant"
@@ -33,9 +33,8 @@ def check_storage_groups(field: str) -> None:
     """No virtual server has more storage groups than one node may hold. Two queries."""
     limit = Cluster.objects.get().max_storage_groups_per_node
     held: Counter[str] = Counter()
-    stores = Resource.objects.filter(type__name=STORE_TYPE).values_list("group__name", "properties")
-    for group, properties in stores:
-        held[group] += int(properties.get(STORAGE_GROUPS) or 0)
+    for store in Resource.objects.select_related("group").filter(properties__has_key=STORAGE_GROUPS):
+        held[store.group.name] += store.storage_groups
     for group, number in held.items():
         if number > limit:
             raise refuse(

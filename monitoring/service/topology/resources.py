@@ -7,6 +7,7 @@ from typing import Any
 
 from monitoring.core.states import ResourceState
 from monitoring.models import Dependency, Group, Operation, PossibleOwner, Resource, ResourceType
+from monitoring.models.topology import STORAGE_GROUPS
 from monitoring.resource_dlls.api import Blueprint, CompositeDLL
 from monitoring.service.topology import dependencies, exchange, rules
 from monitoring.service.topology.edits import Edit, assign, check_name, edit, refuse
@@ -57,7 +58,7 @@ def create_resource(
             _create_parts(change, resource, dll, possible_owners)
         rules.check_owner_in_common(group, "possible_owners")
         exchange.check_virtual_servers("type")
-        exchange.check_storage_groups("properties.StorageGroups")
+        exchange.check_storage_groups(f"properties.{STORAGE_GROUPS}")
     return resource
 
 
@@ -144,7 +145,7 @@ def edit_resource(
         private = _assign_properties(resource, properties) if properties else []
         if changes or private:
             resource.save(update_fields=[*values, "properties"])
-            exchange.check_storage_groups("properties.StorageGroups")
+            exchange.check_storage_groups(f"properties.{STORAGE_GROUPS}")
             later = private and not ResourceState(resource.state).is_down
             when = " (from its next online on)" if later else ""
             change.record(f"changed {name}: {', '.join(changes + private)}{when}", resource)
