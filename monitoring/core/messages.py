@@ -111,13 +111,23 @@ class HeartbeatAck(msgspec.Struct, frozen=True, tag="heartbeat-ack", forbid_unkn
     resend: bool = False
 
 
+class LifeOver(msgspec.Struct, frozen=True, tag="life-over", forbid_unknown_fields=True):
+    """The cluster service has given this life of the node up, and renews its lease no more.
+
+    A life whose lease ran out knows that by itself. One that never had a lease, since the
+    answers to its first heartbeats were lost, would wait for it for ever.
+    """
+
+    incarnation: Id
+
+
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fields=True):
     """Life sign of a node. `incarnation` grows with each life of the node.
 
     A life ends with its agent, and with its lease: a node whose lease ran out ends all its
     resources, then begins a new life under the next incarnation. A new incarnation promises
     that nothing of the earlier ones runs on the node any more. The cluster service never
-    answers one that it has declared lost.
+    renews the lease of one that it has declared lost.
     `reports` is the number of the last report sent, so that a lost one is noticed.
     `leaving`: the last heartbeat of an agent that stops in order. All is offline, and the
     node runs nothing from here on: its groups may start elsewhere without waiting for the
@@ -208,7 +218,7 @@ class LogEntry(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=Tru
     resource: Id | None = None
 
 
-Downward = Assignment | Release | FailResource | HeartbeatAck
+Downward = Assignment | Release | FailResource | HeartbeatAck | LifeOver
 Upward = Heartbeat | Report | LogEntry
 
 

@@ -19,6 +19,7 @@ from monitoring.core.messages import (
     FailResource,
     Heartbeat,
     HeartbeatAck,
+    LifeOver,
     LogEntry,
     MessageError,
     Release,
@@ -90,6 +91,7 @@ class Member:
         self._parked: dict[int, Assignment] = {}
         """Assignments that overtook the answer to this life's first heartbeat."""
         self._ending = False
+        self._has_left = False
         self._beat_timer: asyncio.TimerHandle | None = None
         self._lease_timer: asyncio.TimerHandle | None = None
         self._pace_timer: asyncio.TimerHandle | None = None
@@ -181,8 +183,10 @@ class Member:
 
     def receive(self, message: Downward) -> None:
         """Take a message of the cluster service; one for another life changes nothing."""
-        if message.incarnation != self._outbox.incarnation or self._ending or self._check_lease():
+        if message.incarnation != self._outbox.incarnation or self._has_left or self._check_lease():
             logger.info("refused a %s for another life of this node", type(message).__name__)
+        elif isinstance(message, LifeOver):
+            self._begin_end("the cluster service has given this life of the node up")
         elif isinstance(message, HeartbeatAck):
             self._answered(message)
         elif isinstance(message, Release):
@@ -239,32 +243,42 @@ class Member:
     def _check_lease(self) -> bool:
         """True where the life is over; its end begins here where the lease has just run out."""
         if not self._ending and self._lease.over(clock.now()):
-            self._ending = True
-            logger.error("the lease is over: all resources are ended")
-            self._end = self._loop.create_task(self._end_life())
+            self._begin_end("the node has lost its lease")
         return self._ending
 
-    async def _end_life(self) -> None:
-        """The lease is over: end everything, then begin the next life."""
+    def _begin_end(self, cause: str) -> None:
+        self._ending = True
+        logger.error("%s: all resources are ended", cause)
+        self._end = self._loop.create_task(self._end_life(cause))
+
+    async def _end_life(self, cause: str) -> None:
+        """The life is over: end everything, then begin the next."""
         began = clock.now()
-        ended = await self.resources.end_all("the node has lost its lease")
+        ended = await self.resources.end_all(cause)
         self._guard.nothing_held()
-        lost = self._lease.ends
-        assert lost is not None
+        if self._has_left:
+            return
+        text = self._obituary(ended, began)
         self._lease = Lease(self._lease.interval, self._lease.length)
         self._parked.clear()
         self._second_is_new = True
         self._outbox.begin_life(self._next_incarnation())
         self._number = 0
-        text = (
-            f"{self._node} had no contact for the length of its lease and ended all its resources"
-            f" ({ended} were up), {began - lost:.1f} s after the lease, within {clock.now() - began:.1f} s"
-        )
         self._outbox.log(LogEntry(self._outbox.incarnation, 2, text, LEASE_LOST))
         if self._beat_timer is not None:
             self._beat_timer.cancel()
         self._ending = False
         self._beat()
+
+    def _obituary(self, ended: int, began: float) -> str:
+        """What the history says of a life that is over."""
+        if self._lease.ends is None:
+            return f"{self._node} was given up before an answer had reached it, and begins anew"
+        late = max(0.0, began - self._lease.ends)
+        return (
+            f"{self._node} had no contact for the length of its lease and ended all its resources"
+            f" ({ended} were up), {late:.1f} s after the lease, within {clock.now() - began:.1f} s"
+        )
 
     async def leave(self, seconds: float) -> None:
         """The agent stops: everything offline in order, then a last heartbeat that says so."""
@@ -274,6 +288,7 @@ class Member:
         if self._beat_timer is not None:
             self._beat_timer.cancel()
         self._number += 1
+        self._has_left = True
         self._latest = Heartbeat(self._outbox.incarnation, self._number, self._outbox.reports, leaving=True)
         self._outbox.beat(self._latest)
         self.pump()

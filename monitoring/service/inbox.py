@@ -10,6 +10,7 @@ from monitoring.core.messages import (
     Envelope,
     Heartbeat,
     HeartbeatAck,
+    LifeOver,
     LogEntry,
     MessageError,
     Report,
@@ -24,7 +25,7 @@ from monitoring.service.lock import cluster_lock
 log = logging.getLogger(__name__)
 
 
-def receive(raw: object) -> HeartbeatAck | None:
+def receive(raw: object) -> HeartbeatAck | LifeOver | None:
     """Take one message in; return the answer that its sender waits for, if any.
 
     MessageError where it is malformed, or not from whom it says: it is counted, and
@@ -57,8 +58,8 @@ def refuse(node: Node) -> None:
     Node.objects.filter(pk=node.pk).update(refused_messages=F("refused_messages") + 1)
 
 
-def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | None:
-    """Renew the lease of a member; let a new life in. A life that was declared lost gets no answer."""
+def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | LifeOver | None:
+    """Renew the lease of a member; let a new life in. One that was declared lost is told so."""
     if beat.incarnation > node.incarnation:
         with cluster_lock() as held:
             fresh = Node.objects.get(pk=node.pk)
@@ -71,7 +72,7 @@ def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | None:
         alive = Node.objects.filter(pk=node.pk, incarnation=beat.incarnation, state__in=membership.MEMBERS)
         if not alive.filter(heartbeat__lt=beat.number).update(heartbeat=beat.number) and not alive.exists():
             refuse(node)
-            return None
+            return LifeOver(beat.incarnation) if beat.incarnation == node.incarnation else None
     cluster = Cluster.objects.get()
     return HeartbeatAck(
         incarnation=beat.incarnation,

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from monitoring.core import intents, reconcile, transits
+import msgspec
+
+from monitoring.core import failures, intents, reconcile, transits
 from monitoring.core.draft import Draft
 from monitoring.core.membership import LeaseTerms
 from monitoring.node import plan
+from monitoring.node.member import Member
+from monitoring.node.monitor import Monitor
 from monitoring.service import journal, membership, reports
-from tests.simulation.node import SimNode
+from monitoring.service.lock import Held
 
 Patch = Any
 
 
-def _short_lease() -> list[Patch]:
-    """Nodes are given up long before their lease is over."""
+def lease_without_margin() -> list[Patch]:
+    """A node is given up when its lease ends, though it may need the margin to end everything."""
+    terms = membership.terms
+
+    def short(cluster: Any) -> LeaseTerms:
+        return replace(terms(cluster), margin=0.0)
+
+    return [mock.patch.object(membership, "terms", short)]
+
+
+def lease_given_up_early() -> list[Patch]:
+    """A node is given up at the first missed heartbeats."""
     return [mock.patch.object(membership, "terms", lambda cluster: LeaseTerms(0.2, 0.8, 0.0, 1.0))]
 
 
-def _transfer_unanswered() -> list[Patch]:
+def transfer_unanswered() -> list[Patch]:
     """The owner need not have said that everything is down."""
     return [
         mock.patch.object(Draft, "acknowledged", property(lambda self: True)),
@@ -31,65 +45,82 @@ def _transfer_unanswered() -> list[Patch]:
     ]
 
 
-def _incarnation_unchecked() -> list[Patch]:
-    """A node takes what was meant for its earlier life, whose epochs it has forgotten."""
-    return [_init(checks_incarnation=False)]
+def incarnation_unchecked() -> list[Patch]:
+    """A node takes what was meant for its earlier life."""
+    receive = Member.receive
+
+    def take(self: Member, message: Any) -> None:
+        receive(self, msgspec.structs.replace(message, incarnation=self._outbox.incarnation))
+
+    return [mock.patch.object(Member, "receive", take)]
 
 
-def _init(**attributes: bool) -> Patch:
-    original = SimNode.__init__
-
-    def changed(self: SimNode, *args: Any) -> None:
-        original(self, *args)
-        vars(self).update(attributes)
-
-    return mock.patch.object(SimNode, "__init__", changed)
+def epoch_unchecked() -> list[Patch]:
+    """A node takes an assignment older than one it has seen."""
+    return [mock.patch.object(Monitor, "_refusal", lambda self, assignment: "")]
 
 
-def _loss_unnoted() -> list[Patch]:
+def loss_unnoted() -> list[Patch]:
     """What a lost node ran is still held for online when its group starts elsewhere."""
     return [mock.patch.object(reconcile, "_forget", lambda draft: None)]
 
 
-def _stop_forgotten() -> list[Patch]:
+def stop_forgotten() -> list[Patch]:
     """What an operator stopped comes online with the next passage of its group."""
-    original = transits.transfer
+    transfer = transits.transfer
 
-    def transfer(draft: Draft, target: int) -> None:
-        original(draft, target)
+    def forgetful(draft: Draft, target: int) -> None:
+        transfer(draft, target)
         draft.change(resources=tuple(replace(r, persistent_online=True) for r in draft.group.resources))
 
-    return [mock.patch.object(transits, "transfer", transfer)]
+    return [mock.patch.object(transits, "transfer", forgetful)]
 
 
-def _pause_ignored() -> list[Patch]:
+def pause_ignored() -> list[Patch]:
     """Things come online on a paused node."""
     return [mock.patch.object(Draft, "may_start", property(lambda self: True))]
 
 
-def _number_skipped() -> list[Patch]:
-    """The history leaves a number out."""
-    original = journal.add
+def failure_counted_twice() -> list[Patch]:
+    """One failure uses up two restarts."""
+    failed = failures._failed
 
-    def add(held: Any, text: str, **more: Any) -> Any:
-        if text.endswith("joined and is Up."):
-            held.cluster.last_event += 1
-        return original(held, text, **more)
+    def twice(draft: Draft, rid: int) -> None:
+        resource = draft.group.by_id[rid]
+        draft.resource(replace(resource, failures=(*resource.failures, draft.now)))
+        failed(draft, rid)
 
-    return [mock.patch.object(journal, "add", add)]
-
-
-def _outcome_dropped() -> list[Patch]:
-    """An intent that gives way to a newer one is never heard of again."""
-    return [mock.patch.object(intents, "_drop_operation", lambda draft, intent: draft.change(operation=None))]
+    return [mock.patch.object(failures, "_failed", twice)]
 
 
-def _order_ignored() -> list[Patch]:
+def online_order_ignored() -> list[Patch]:
     """Resources come online before what they need."""
     return [mock.patch.object(plan, "_held", lambda wish, known, staying: True)]
 
 
-def _stale_report_believed() -> list[Patch]:
+def offline_order_ignored() -> list[Patch]:
+    """Resources go offline before what needs them."""
+    return [mock.patch.object(plan, "_needed", lambda provider, wishes, known, staying: False)]
+
+
+def number_skipped() -> list[Patch]:
+    """The history leaves a number out."""
+    add = journal.add
+
+    def skip(held: Held, text: str, **more: Any) -> Any:
+        if text.endswith("joined and is Up."):
+            held.cluster.last_event += 1
+        return add(held, text, **more)
+
+    return [mock.patch.object(journal, "add", skip)]
+
+
+def outcome_dropped() -> list[Patch]:
+    """An intent that gives way to a newer one is never heard of again."""
+    return [mock.patch.object(intents, "_drop_operation", lambda draft, intent: draft.change(operation=None))]
+
+
+def stale_report_believed() -> list[Patch]:
     """A node's word about a group that it owns no more counts."""
 
     def groups(held: Any, node: Any, report: Any, rows: Any) -> Any:
@@ -102,17 +133,24 @@ def _stale_report_believed() -> list[Patch]:
     return [mock.patch.object(reports, "_groups", groups)]
 
 
-MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
-    "short-lease": _short_lease,
-    "transfer-unanswered": _transfer_unanswered,
-    "incarnation-unchecked": _incarnation_unchecked,
-    "loss-unnoted": _loss_unnoted,
-    "stop-forgotten": _stop_forgotten,
-    "pause-ignored": _pause_ignored,
-    "number-skipped": _number_skipped,
-    "outcome-dropped": _outcome_dropped,
-    "order-ignored": _order_ignored,
-    "stale-report-believed": _stale_report_believed,
+MUTATIONS: Mapping[str, Callable[[], list[Patch]]] = {
+    mutation.__name__: mutation
+    for mutation in (
+        lease_without_margin,
+        lease_given_up_early,
+        transfer_unanswered,
+        incarnation_unchecked,
+        epoch_unchecked,
+        loss_unnoted,
+        stop_forgotten,
+        pause_ignored,
+        failure_counted_twice,
+        online_order_ignored,
+        offline_order_ignored,
+        number_skipped,
+        outcome_dropped,
+        stale_report_believed,
+    )
 }
 
 
