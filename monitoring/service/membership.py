@@ -1,10 +1,12 @@
 """Nodes that come, fall silent, are lost, leave: the observer's side of the leases.
 
-One observer a process. Only the cluster service observes (`watch` is started by its
-ticker); other processes take the states that it wrote.
+One observer a process. Only the cluster service observes (its ticker begins it); other
+processes take the states that it wrote.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from monitoring.core.membership import STARTUP_GRACE, LeaseTerms, Watch
 from monitoring.core.nodes import returns_to
@@ -18,26 +20,35 @@ NODE_LOST = 1135
 CONTACT_LOST = 1592
 MEMBERS = (NodeState.UP, NodeState.PAUSED)
 
-_watch: Watch | None = None
-_observing_since = 0.0
-_looked = float("-inf")
+
+@dataclass(slots=True)
+class Observer:
+    """What this process has seen of the nodes. Several processes may observe, each for itself."""
+
+    watch: Watch
+    since: float
+    """Cluster time at which it began."""
+    looked: float = float("-inf")
+    """Monotonic seconds of its last look."""
+
+
+_observer: Observer | None = None
 
 
 def observe() -> None:
     """Make this process an observer of the nodes, from now on."""
-    global _watch, _observing_since
-    _watch = Watch.start(clock.monotonic())
-    _observing_since = clock.now()
+    global _observer
+    _observer = Observer(Watch.start(clock.monotonic()), clock.now())
 
 
 def awaited_until(node: int) -> float:
     """Cluster time until which groups wait for a node that may still be starting, as this cluster is."""
-    return 0.0 if is_heard(node) else _observing_since + STARTUP_GRACE
+    return 0.0 if _observer is None or is_heard(node) else _observer.since + STARTUP_GRACE
 
 
 def is_heard(node: int) -> bool:
     """False where this process observes, and has not yet seen the node alive."""
-    return _watch is None or _watch.has_heard(node)
+    return _observer is None or _observer.watch.has_heard(node)
 
 
 def terms(cluster: Cluster) -> LeaseTerms:
@@ -49,27 +60,25 @@ def terms(cluster: Cluster) -> LeaseTerms:
 
 def look_if_due(interval: float) -> None:
     """Look at the heartbeats where the last look is about an interval ago."""
-    global _looked
+    assert _observer is not None
     at = clock.monotonic()
-    if at - _looked >= interval * 0.9:
-        _looked = at
-        look()
+    if at - _observer.looked >= interval * 0.9:
+        _observer.looked = at
+        look(_observer)
 
 
-def look() -> None:
+def look(observer: Observer) -> None:
     """Look at all heartbeats once; act where a node is newly heard, silent or lost. Two queries at rest."""
-    global _watch
-    assert _watch is not None
     cluster = Cluster.objects.get()
     nodes = list(Node.objects.all())
     at, lease = clock.monotonic(), terms(cluster)
-    before = _watch
-    _watch = before.look(((n.pk, n.incarnation, n.heartbeat) for n in nodes), at, lease)
+    before = observer.watch
+    watch = observer.watch = before.look(((n.pk, n.incarnation, n.heartbeat) for n in nodes), at, lease)
     members = [n for n in nodes if n.state in MEMBERS]
-    no_contact = bool(members) and _watch.contact_lost(at, lease) and at - _watch.started > lease.gap
-    newly = [n for n in members if _watch.has_heard(n.pk) and not before.has_heard(n.pk)]
-    lost = [n for n in members if _watch.lost(n.pk, at, lease)]
-    silent = {n.pk for n in members if _watch.silence(n.pk, at) > lease.gap and not no_contact}
+    no_contact = bool(members) and watch.contact_lost(at, lease) and at - watch.started > lease.gap
+    newly = [n for n in members if watch.has_heard(n.pk) and not before.has_heard(n.pk)]
+    lost = [n for n in members if watch.lost(n.pk, at, lease)]
+    silent = {n.pk for n in members if watch.silence(n.pk, at) > lease.gap and not no_contact}
     changed = any((n.silent_since is not None) != (n.pk in silent) for n in members)
     if newly or lost or changed or no_contact != (cluster.contact_lost_since is not None):
         with cluster_lock() as held:
@@ -145,7 +154,7 @@ def join(held: Held, node: Node, incarnation: int, number: int) -> None:
     whole cluster, or of its broker, must not look like the loss of every node.
     """
     owned = list(Group.objects.filter(owner=node).values_list("pk", flat=True))
-    seen = _watch is not None and _watch.saw_end(node.pk, clock.monotonic(), terms(held.cluster))
+    seen = _observer is not None and _observer.watch.saw_end(node.pk, clock.monotonic(), terms(held.cluster))
     if node.state in MEMBERS and seen:
         Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, silent_since=None)
         _went_down(held, node, "its agent ended, and a new one started")
@@ -156,21 +165,13 @@ def join(held: Held, node: Node, incarnation: int, number: int) -> None:
     node.state_since, node.silent_since = held.now, None
     node.incarnation, node.heartbeat, node.reports = incarnation, number, 0
     node.save()
-    if _watch is not None:
-        _saw(node)
+    if _observer is not None:  # a node that joins through this process was heard by it
+        _observer.watch = _observer.watch.heard(node.pk, incarnation, number, clock.monotonic())
     label = NodeState(node.state).label
     journal.add(
         held, f"{node.name} joined and is {label}.", code=NODE_JOINED, node=node, change=(before, label)
     )
     came_up(held, node, by_policy=True)
-
-
-def _saw(node: Node) -> None:
-    """A node that joins through this process was heard by it."""
-    global _watch
-    assert _watch is not None
-    at = clock.monotonic()
-    _watch = _watch.heard(node.pk, node.incarnation, node.heartbeat, at)
 
 
 def came_up(held: Held, node: Node, *, by_policy: bool) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from monitoring.core.membership import Watch
 from monitoring.core.messages import MessageError, seal
 from monitoring.models import Cluster, Node
 from monitoring.service import clock, decide, inbox, intents, membership, publish, second_path
@@ -45,22 +44,18 @@ class Process:
     def start(self) -> None:
         """A new process: it reads the wall clock once."""
         self._offset = self._clocks.time() - self._clocks.monotonic()
-        self._watch: Watch | None = None
-        self._since = 0.0
-        self._looked = float("-inf")
+        self._observer: membership.Observer | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """The modules are this process's."""
         clock._offset = self._offset
-        membership._watch, membership._observing_since = self._watch, self._since
-        membership._looked = self._looked
+        membership._observer = self._observer
         try:
             yield
         finally:
             self._offset = clock._offset
-            self._watch, self._since = membership._watch, membership._observing_since
-            self._looked = membership._looked
+            self._observer = membership._observer
 
 
 class Servers:
