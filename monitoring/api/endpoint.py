@@ -72,11 +72,11 @@ def _answer(
     request: HttpRequest, method: str, role: Role, asked: type[AskedT], view: View, path: dict[str, Any]
 ) -> HttpResponse:
     user = user_of(request)
+    if not has_role(user, role):
+        raise ProblemError(HTTPStatus.FORBIDDEN, f"This needs the role {role.value}.")
     allowed = SAFE_METHODS if method == "GET" else {method}
     if request.method not in allowed and method != ANY:
         raise ProblemError(HTTPStatus.METHOD_NOT_ALLOWED, f"Use {method} here.")
-    if not has_role(user, role):
-        raise ProblemError(HTTPStatus.FORBIDDEN, f"This needs the role {role.value}.")
     found = view(user, _input(request, asked), **path)
     reply = found if isinstance(found, Reply) else Reply(found)
     response = HttpResponse(

@@ -76,29 +76,35 @@ class ActionForm(forms.Form):
         return typed
 
 
-@require_http_methods(["GET", "POST"])
 def group_action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    return _action(request, Subject("group", get_object_or_404(Group, pk=pk)), verbs.GROUP, verb)
+    allowed = _allowed(request, verbs.GROUP, verb)
+    return _action(request, Subject("group", get_object_or_404(Group, pk=pk)), allowed)
 
 
-@require_http_methods(["GET", "POST"])
 def node_action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    return _action(request, Subject("node", get_object_or_404(Node, pk=pk)), verbs.NODE, verb)
+    allowed = _allowed(request, verbs.NODE, verb)
+    return _action(request, Subject("node", get_object_or_404(Node, pk=pk)), allowed)
 
 
-@require_http_methods(["GET", "POST"])
 def resource_action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    allowed = _allowed(request, verbs.RESOURCE, verb)
     row = get_object_or_404(Resource.objects.select_related("group"), pk=pk)
-    return _action(request, Subject("resource", row), verbs.RESOURCE, verb)
+    return _action(request, Subject("resource", row), allowed)
 
 
-def _action(request: HttpRequest, subject: Subject, known: Mapping[str, Verb], name: str) -> HttpResponse:
+def _allowed(request: HttpRequest, known: Mapping[str, Verb], name: str) -> Verb:
+    """The verb, for whom may use it. Asked before anything is looked up: others learn nothing."""
     verb = known.get(name)
     if verb is None:
         raise Http404(name)
     if not has_role(request.user, verb.role):
         raise PermissionDenied(f"{verb.label}: this needs the role {verb.role.value}.")
-    if request.method == "GET":
+    return verb
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def _action(request: HttpRequest, subject: Subject, verb: Verb) -> HttpResponse:
+    if request.method != "POST":
         return _ask(request, subject, verb)
     form = ActionForm(verb, subject, request.POST)
     if not form.is_valid():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
 
 from monitoring.models import Cluster
 from monitoring.service import topology
@@ -13,6 +14,7 @@ from monitoring.web.roles import require_administrator
 
 
 @require_administrator
+@require_http_methods(["GET", "HEAD", "POST"])
 def settings(request: HttpRequest) -> HttpResponse:
     """Name, heartbeats, leases and limits."""
     cluster = Cluster.objects.get()

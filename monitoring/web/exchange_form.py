@@ -15,6 +15,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
 
 from monitoring.models import Group, Node
 from monitoring.service import topology
@@ -91,6 +92,7 @@ class ExchangeForm(TopologyForm):
 
 
 @require_administrator
+@require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
     """The form, and what comes of it."""
     form = ExchangeForm(request.POST or None)

@@ -10,6 +10,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from monitoring.service.queries.history import EventRow, RecordRow
 from monitoring.web.history import FilterForm, read_page
@@ -34,6 +35,7 @@ class _Line:
         return line
 
 
+@require_safe
 def csv_file(request: HttpRequest, tab: str) -> HttpResponseBase:
     """All rows that the filter lets through, newest first; 400 where the filter is wrong."""
     form = FilterForm(tab, request.GET)

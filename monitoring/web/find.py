@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from monitoring.core.states import GroupState, NodeState, ResourceState
 from monitoring.models import Group, Node, Resource
@@ -11,6 +12,7 @@ from monitoring.models import Group, Node, Resource
 MOST = 8
 
 
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The dialog, its list alone while one types, or a page without JavaScript. Three queries."""
     text = request.GET.get("q", "").strip()[:100]

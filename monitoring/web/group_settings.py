@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from monitoring.models import Group, Node
 from monitoring.service import topology
@@ -17,6 +17,7 @@ from monitoring.web.roles import require_administrator
 
 
 @require_administrator
+@require_http_methods(["GET", "HEAD", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
     """A new, empty group."""
     form = NewGroupForm(request.POST or None)
@@ -33,6 +34,7 @@ def create(request: HttpRequest) -> HttpResponse:
 
 
 @require_administrator
+@require_http_methods(["GET", "HEAD", "POST"])
 def settings(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything about a group that can be edited."""
     group = get_object_or_404(Group, pk=pk)

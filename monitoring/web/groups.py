@@ -7,6 +7,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
 
 from monitoring.core.states import GroupState
 from monitoring.live.topics import Change
@@ -21,6 +22,7 @@ from monitoring.web.context import for_role, live_from
 EVENTS, RECORDS = 12, 6
 
 
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """All groups. Six queries."""
     live_from(request)
@@ -47,6 +49,7 @@ def page(request: HttpRequest) -> HttpResponse:
 _STATES = {str(state.value) for state in GroupState}
 
 
+@require_safe
 def detail_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One group. Nine queries."""
     live_from(request)

@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 from django_htmx.http import push_url
 
 from monitoring.core.states import Severity
@@ -98,6 +99,7 @@ class FilterForm(forms.Form):
         return node.name if node else ""
 
 
+@require_safe
 def page(request: HttpRequest, tab: str) -> HttpResponse:
     """One tab of the history. Four queries, six with a group and a node."""
     live_from(request)
@@ -124,6 +126,7 @@ def page(request: HttpRequest, tab: str) -> HttpResponse:
     return response
 
 
+@require_safe
 def record(request: HttpRequest, pk: int) -> HttpResponse:
     """One failover with its phases. Five queries."""
     live_from(request)

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
 
 from monitoring.core.states import GroupState
 from monitoring.live.topics import Change
@@ -21,6 +22,7 @@ SHOWN = 100
 _CALM = (GroupState.ONLINE, GroupState.OFFLINE)
 
 
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """All nodes. Four queries."""
     live_from(request)
@@ -34,6 +36,7 @@ def _list_context() -> dict[str, Any]:
     return {"nodes": [(row, groups.get(row.id, ()), storage.get(row.id, 0)) for row in rows]}
 
 
+@require_safe
 def detail_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One node. Ten queries."""
     live_from(request)

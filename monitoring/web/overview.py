@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
 
 from monitoring.live.topics import Change
 from monitoring.models.roles import Role
@@ -15,6 +16,7 @@ COMPACT = 60
 """From this number of groups on, a card names only the resources that are not online."""
 
 
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     live_from(request)
     return render(request, "overview/page.html", _context(overview()))

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from monitoring.models import Group, Node, Resource, ResourceType
 from monitoring.resource_dlls import registry
@@ -22,6 +22,7 @@ from monitoring.web.roles import require_administrator
 
 
 @require_administrator
+@require_http_methods(["GET", "HEAD", "POST"])
 def create(request: HttpRequest, pk: int) -> HttpResponse:
     """A new resource of a group: first its type is chosen, then its properties are filled in."""
     group = get_object_or_404(Group, pk=pk)
@@ -76,6 +77,7 @@ def _families() -> list[tuple[str, list[TypeCard]]]:
 
 
 @require_administrator
+@require_http_methods(["GET", "HEAD", "POST"])
 def settings(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything about a resource that can be edited."""
     resource = _resource(pk)
@@ -99,6 +101,7 @@ def settings(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def owners(request: HttpRequest, pk: int) -> HttpResponse:
     """The nodes that may run a resource; all of them ticked means every node, later ones too."""
+    _resource(pk)
     all_nodes = set(Node.objects.values_list("pk", flat=True))
     ticked = [id for id in _ids(request.POST.getlist("owner")) if id in all_nodes]
     if not ticked:
@@ -116,6 +119,7 @@ def owners(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def dependencies(request: HttpRequest, pk: int) -> HttpResponse:
     """Add what a resource needs, by itself or as an alternative, or remove it."""
+    _resource(pk)
     provider, *_ = [*_ids([request.POST.get("provider", "")]), 0]
     other, *_ = [*_ids([request.POST.get("or_with", "")]), 0]
     try:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
 
 from monitoring.live.topics import Change
 from monitoring.models import Resource
@@ -39,6 +40,7 @@ class PropertyValue:
     code: bool
 
 
+@require_safe
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     """One resource. Seven queries."""
     live_from(request)
@@ -105,8 +107,10 @@ def probe_charts(pk: int, now: float, span: str) -> list[charts.Series]:
     ]
 
 
+@require_safe
 def probes(request: HttpRequest, pk: int) -> HttpResponse:
-    """The probe times alone, for another span. One query."""
+    """The probe times alone, for another span. Two queries."""
+    get_object_or_404(Resource.objects.only("pk"), pk=pk)
     span = request.GET.get("span", "1h")
     span = span if span in SPANS else "1h"
     context = {
