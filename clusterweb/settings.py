@@ -7,17 +7,27 @@ CLUSTERWEB_ALLOWED_HOSTS names the dashboard answers to, separated by commas
 CLUSTERWEB_SECRET_KEY    Django's secret key (default: a file in the home, made at first start)
 CLUSTERWEB_REDIS_URL     broker and channel layer (default: what `make run` noted in the home)
 DATABASE_URL             default: SQLite in the home
-CLUSTERWEB_HTTPS         1 where a proxy in front speaks TLS: secure cookies, HSTS
+CLUSTERWEB_HTTPS         1 where a proxy in front speaks TLS: secure cookies, HSTS, no plain HTTP
+CLUSTERWEB_TRUSTED_PROXIES
+                         addresses or networks of proxies whose X-Forwarded-For is believed
+                         (default: this machine's with CLUSTERWEB_HTTPS, else none)
+CLUSTERWEB_TRUSTED_ORIGINS
+                         other sites whose pages may send forms, as https://name; hardly ever needed
+CLUSTERWEB_SESSION_HOURS hours until everybody has to sign in again (default 168)
+CLUSTERWEB_SESSION_IDLE_HOURS
+                         hours without a request until then (default 12)
 CLUSTERWEB_DEBUG         1 for Django's debug pages; never in production
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from pathlib import Path
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("CLUSTERWEB_HOME", BASE_DIR / ".clusterweb")).absolute()
@@ -29,6 +39,10 @@ DEBUG = os.environ.get("CLUSTERWEB_DEBUG") == "1"
 def _secret_key() -> str:
     """The key from the environment, else from the home; made there the first time."""
     if key := os.environ.get("CLUSTERWEB_SECRET_KEY"):
+        if len(key) < 50 or len(set(key)) < 5:
+            raise ImproperlyConfigured(
+                "CLUSTERWEB_SECRET_KEY: at least 50 characters, by chance: openssl rand -hex 32"
+            )
         return key
     path = HOME / "secret-key"
     if not path.exists():
@@ -43,10 +57,34 @@ def _secret_key() -> str:
     return path.read_text()
 
 
+def _listed(name: str, default: str = "") -> list[str]:
+    """The parts of a variable that are separated by commas."""
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def _hours(name: str, default: float) -> float:
+    """A length of time in seconds, from a variable in hours."""
+    try:
+        hours = float(os.environ.get(name) or default)
+    except ValueError:
+        hours = 0
+    if not 0.01 <= hours <= 24 * 366:
+        raise ImproperlyConfigured(f"{name}: a number of hours, at most a year's, such as {default:g}")
+    return hours * 3600
+
+
+def _networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(text) for text in _listed(name, default)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = [
-    h for h in os.environ.get("CLUSTERWEB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if h
-]
+HTTPS = os.environ.get("CLUSTERWEB_HTTPS") == "1"
+ALLOWED_HOSTS = _listed("CLUSTERWEB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = _listed("CLUSTERWEB_TRUSTED_ORIGINS")
+TRUSTED_PROXIES = _networks("CLUSTERWEB_TRUSTED_PROXIES", "127.0.0.0/8,::1" if HTTPS else "")
 
 
 def _redis_url() -> str:
@@ -74,17 +112,19 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "clusterweb.headers.every_answer",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "monitoring.web.sessions.SessionAgeMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "monitoring.web.roles.ViewerRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -146,22 +186,36 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 
-SESSION_COOKIE_NAME = f"clusterweb_session_{PORT}"
-CSRF_COOKIE_NAME = f"clusterweb_csrf_{PORT}"
-SESSION_COOKIE_HTTPONLY = True
-CSRF_COOKIE_HTTPONLY = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+# __Host-: a browser takes such a cookie over TLS only, and from this very host
+_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{_PREFIX}clusterweb_session_{PORT}"
+CSRF_COOKIE_NAME = f"{_PREFIX}clusterweb_csrf_{PORT}"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "monitoring.web.errors.no_token"
+SESSION_LONGEST = _hours("CLUSTERWEB_SESSION_HOURS", 168)
+SESSION_IDLE = _hours("CLUSTERWEB_SESSION_IDLE_HOURS", 12)
+SESSION_COOKIE_AGE = int(min(SESSION_LONGEST, SESSION_IDLE))
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-if os.environ.get("CLUSTERWEB_HTTPS") == "1":
+if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^node/messages$"]  # nodes come past the proxy, and sign what they say
     SECURE_HSTS_SECONDS = 31_536_000
+    # HSTS for the other names of the domain is for who owns the domain to decide
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
-        "object-src": ["'none'"],
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'"],
+        "connect-src": ["'self'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
         "form-action": ["'self'"],

@@ -11,6 +11,12 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "403.html", {"reason": str(exception)}, status=403)
 
 
+def no_token(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without the token of this session: an old page, or one of another site."""
+    text = "This form is older than your session, or it came from another site. Load the page again."
+    return render(request, "403.html", {"reason": text}, status=403)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "404.html", status=404)
 

@@ -26,6 +26,7 @@ def browser(seeded: seed.Seeded) -> Browser:
     def signed_in(role: str) -> Client:
         client = Client()
         client.force_login(seeded.users[role])
+        client.get("/login/")  # the first request writes down when the session began
         return client
 
     return signed_in

@@ -130,7 +130,7 @@ def test_the_page_carries_no_style_and_no_script_of_its_own(browser: Browser) ->
     answer = browser("administrator").get("/")
     html = answer.content.decode()
     assert not re.search(r"\sstyle=|<script(?![^>]*\ssrc=)|\son[a-z]+=", html)
-    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
