@@ -72,6 +72,7 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements-dev.txt
 packages:
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v fence_dummy >/dev/null || missing="$$missing fence-agents"; \
 	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	[ -z "$$missing" ] && exit 0; \

@@ -12,7 +12,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clusterweb.settings")
 from celery import Celery
 from django.conf import settings
 
-app = Celery("clusterweb", broker=settings.REDIS_URL, include=["monitoring.service.tasks"])
+app = Celery(
+    "clusterweb",
+    broker=settings.REDIS_URL,
+    include=["monitoring.service.tasks", "monitoring.service.fencing.runner"],
+)
 app.conf.update(
     task_default_queue="cluster",
     task_serializer="json",

@@ -27,6 +27,8 @@ def group_state(resources: Sequence[HasState]) -> GroupState:
     Resources that an operator stopped do not count, unless they failed or are on their way.
     """
     states = {r.state for r in resources if r.persistent_online}
+    if any(r.state is ResourceState.UNKNOWN for r in resources):
+        return GroupState.UNKNOWN
     if ResourceState.FAILED in states:
         return GroupState.FAILED
     if any(r.state.is_pending for r in resources):

@@ -1,5 +1,6 @@
 """The database: topology, operations and history. Nothing here decides anything."""
 
+from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
 from monitoring.models.operations import Operation
 from monitoring.models.topology import (
@@ -18,6 +19,9 @@ __all__ = [
     "Dependency",
     "Event",
     "FailoverRecord",
+    "Fence",
+    "FenceDevice",
+    "FenceStep",
     "Group",
     "Node",
     "Operation",

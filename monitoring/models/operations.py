@@ -25,6 +25,9 @@ class Operation(models.Model):
         ("drain", "Drain"),
         ("resume", "Resume"),
         ("evict", "Evict"),
+        ("fence", "Fence"),
+        ("confirm-off", "Confirm off"),
+        ("fence-test", "Fence test"),
         ("edit", "Edit"),
     ]
     STATES = [

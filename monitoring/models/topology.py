@@ -106,6 +106,10 @@ class Node(models.Model):
     reports = models.BigIntegerField(default=0, editable=False)
     """Number of the newest report applied; a gap asks the node for a full one."""
     refused_messages = models.BigIntegerField(default=0, editable=False)
+    unfenced = models.BooleanField(default=False, editable=False)
+    """It is Down, and nothing has confirmed yet that it is off: its groups wait."""
+    watchdog_ms = models.BigIntegerField(default=0, editable=False)
+    """Timeout of the watchdog that its guard holds, 0 for none; as it said itself."""
     drain_status = models.CharField(
         max_length=12,
         default="none",

@@ -6,6 +6,7 @@ it, and ends as done, failed or superseded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitoring.core import nodes as node_rules
@@ -14,12 +15,13 @@ from monitoring.core.model import Intent, Refused
 from monitoring.core.states import NodeState
 from monitoring.models import Group, Node, Operation, Resource
 from monitoring.service import decide, drains, journal, membership, snapshot
+from monitoring.service.fencing import fences
 from monitoring.service.lock import Held, cluster_lock
 from monitoring.service.topology import rules
 
 GROUP_KINDS = ("move", "online", "offline", "restart")
 RESOURCE_KINDS = ("resource-online", "resource-offline", "resource-restart", "resource-fail")
-NODE_KINDS = ("pause", "drain", "resume", "evict")
+NODE_KINDS = ("pause", "drain", "resume", "evict", "fence", "confirm-off")
 NODE_EVICTED = 1011
 
 
@@ -43,12 +45,13 @@ def submit(
     resource: int | None = None,
     node: int | None = None,
     failback: str = "none",
+    confirm: str = "",
 ) -> Accepted:
     """Accept an intent, or raise Refused naming the field that was wrong.
 
     `kind` is one of GROUP_KINDS (with `group`, and `node` as the target of a move, None for
     the best), RESOURCE_KINDS (with `resource`) or NODE_KINDS (with `node`; `failback` of a
-    resume is none, immediate or policy).
+    resume is none, immediate or policy; `confirm` of a confirm-off is the node's name once more).
     """
     reason = reason.strip()
     with cluster_lock() as held:
@@ -57,7 +60,7 @@ def submit(
         if kind in RESOURCE_KINDS:
             return _for_resource(held, kind, resource, by, reason)
         if kind in NODE_KINDS:
-            return _for_node(held, kind, node, by, reason, failback)
+            return _for_node(held, kind, node, by, reason, failback, confirm)
         raise Refused("kind", f"There is no action named {kind!r}.")
 
 
@@ -123,7 +126,9 @@ def _for_resource(held: Held, kind: str, resource_id: int | None, by: str, reaso
     return _for_group(held, kind, resource.group_id, by, reason, resource=resource)
 
 
-def _for_node(held: Held, kind: str, node_id: int | None, by: str, reason: str, failback: str) -> Accepted:
+def _for_node(
+    held: Held, kind: str, node_id: int | None, by: str, reason: str, failback: str, confirm: str
+) -> Accepted:
     node = Node.objects.filter(pk=node_id or 0).first()
     if node is None:
         raise Refused("node", "There is no such node.")
@@ -133,6 +138,12 @@ def _for_node(held: Held, kind: str, node_id: int | None, by: str, reason: str, 
     hosts = Group.objects.filter(owner=node).count()
     draining = node.drain_status == "running"
     node_rules.check(kind, world.nodes[node.pk], world, draining=draining, hosts=hosts)
+    if kind == "evict":
+        fences.check_evict(node)
+    elif kind == "fence":
+        fences.check_fence(node)
+    elif kind == "confirm-off":
+        fences.check_seen_off(node, reason, confirm)
     if kind == "evict" and (bound := rules.bound_to(node)):
         names = ", ".join(group.name for group in bound)
         raise Refused("node", f"Only {node.name} may run {names}: change the possible owners first.")
@@ -149,7 +160,7 @@ def _for_node(held: Held, kind: str, node_id: int | None, by: str, reason: str, 
         options={"failback": failback} if kind == "resume" else {},
     )
     held.operations.add(operation.pk)
-    {"pause": _pause, "drain": _drain, "resume": _resume, "evict": _evict}[kind](held, node, operation)
+    _ON_NODES[kind](held, node, operation)
     operation.refresh_from_db()
     return Accepted(operation)
 
@@ -236,3 +247,13 @@ def _evict(held: Held, node: Node, operation: Operation) -> None:
     node.delete()
     operation.node = None
     _done(held, operation, f"{name} is no longer a member of the cluster.")
+
+
+_ON_NODES: dict[str, Callable[[Held, Node, Operation], None]] = {
+    "pause": _pause,
+    "drain": _drain,
+    "resume": _resume,
+    "evict": _evict,
+    "fence": fences.asked,
+    "confirm-off": fences.seen_off,
+}

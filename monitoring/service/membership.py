@@ -13,6 +13,7 @@ from monitoring.core.nodes import returns_to
 from monitoring.core.states import NodeState, Severity
 from monitoring.models import Cluster, Group, Node
 from monitoring.service import clock, decide, journal, snapshot
+from monitoring.service.fencing import fences
 from monitoring.service.lock import Held, cluster_lock
 
 NODE_JOINED = 1062
@@ -128,8 +129,12 @@ def _heard(held: Held, nodes: list[Node]) -> None:
 def _lose(held: Held, node: Node) -> None:
     """The node's lease is over, unless it was heard this very moment."""
     lost = Node.objects.filter(pk=node.pk, incarnation=node.incarnation, heartbeat=node.heartbeat)
-    if lost.update(state=NodeState.DOWN, state_since=held.now, silent_since=None):
-        _went_down(held, node, "no heartbeat came, and its lease is over")
+    unfenced = fences.is_needed(node)
+    if lost.update(state=NodeState.DOWN, state_since=held.now, silent_since=None, unfenced=unfenced):
+        how = "no heartbeat came, and its lease is over"
+        _went_down(held, node, how, waits=unfenced)
+        if unfenced:
+            fences.node_lost(held, node, how)
 
 
 def leave(held: Held, node: Node) -> None:
@@ -138,12 +143,16 @@ def leave(held: Held, node: Node) -> None:
     _went_down(held, node, "its agent was stopped", Severity.WARNING)
 
 
-def _went_down(held: Held, node: Node, how: str, severity: Severity = Severity.SEVERE) -> None:
+def _went_down(
+    held: Held, node: Node, how: str, severity: Severity = Severity.SEVERE, *, waits: bool = False
+) -> None:
+    """`waits`: it has fence devices, and its groups wait until it is confirmed off."""
     change = (NodeState(node.state).label, NodeState.DOWN.label)
     held.losses[node.pk] = how
-    journal.add(
-        held, f"{node.name} went down: {how}.", code=NODE_LOST, severity=severity, node=node, change=change
-    )
+    text = f"{node.name} went down: {how}."
+    if waits:
+        text += " Its groups wait until it is confirmed off: it is fenced."
+    journal.add(held, text, code=NODE_LOST, severity=severity, node=node, change=change)
     decide.run(held, Group.objects.filter(owner=node).values_list("pk", flat=True))
 
 
@@ -160,6 +169,7 @@ def join(held: Held, node: Node, incarnation: int, number: int) -> None:
         _went_down(held, node, "its agent ended, and a new one started")
     else:
         decide.restarted_in_place(held, owned)
+    fences.node_came(held, node)
     before = NodeState(node.state).label
     node.state = NodeState.PAUSED if node.paused else NodeState.UP
     node.state_since, node.silent_since = held.now, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -11,8 +12,9 @@ from monitoring.core.intents import request
 from monitoring.core.model import Candidate, GroupView, Intent, Refused, World
 from monitoring.core.state import in_order
 from monitoring.core.states import ResourceState
-from monitoring.models import FailoverRecord, Group, Node, Operation, Resource
+from monitoring.models import FailoverRecord, FenceStep, Group, Node, Operation, Resource
 from monitoring.service import snapshot
+from monitoring.service.fencing import fences
 from monitoring.service.intents import GROUP_KINDS, NODE_KINDS, RESOURCE_KINDS, under_way
 from monitoring.service.lock import Held, cluster_lock
 
@@ -168,9 +170,15 @@ def _of_node(held: Held, kind: str, node_id: int | None) -> Preview:
     world = snapshot.world(held, {row.pk: row for row in Node.objects.all()})
     hosted = list(Group.objects.filter(owner=node).order_by("name"))
     notes = _Notes()
-    {"pause": _pause, "drain": _drain, "resume": _resume, "evict": _evict}[kind](node, hosted, world, notes)
+    _ON_NODES[kind](node, hosted, world, notes)
     refused = ""
     try:
+        if kind == "fence":
+            fences.check_fence(node)
+        elif kind == "evict":
+            fences.check_evict(node)
+        elif kind == "confirm-off":
+            fences.check_seen_off(node, "to be given", node.name)
         draining = node.drain_status == "running"
         node_rules.check(kind, world.nodes[node.pk], world, draining=draining, hosts=len(hosted))
     except Refused as error:
@@ -225,3 +233,40 @@ def _evict(node: Node, hosted: list[Group], world: World, notes: _Notes) -> None
         f"{node.name} is removed from the cluster and from every list of owners. "
         "Its agent is refused until the node is added again."
     )
+
+
+def _fence(node: Node, hosted: list[Group], world: World, notes: _Notes) -> None:
+    names: dict[int, list[str]] = {}
+    for step in FenceStep.objects.filter(node=node).select_related("device"):
+        names.setdefault(step.level, []).append(step.device.name)
+    chain = "; if that fails, by ".join(" and ".join(devices) for _, devices in sorted(names.items()))
+    notes.sentences.append(
+        f"{node.name} is turned off by {chain or 'nothing'}. What runs there ends as in a loss of power."
+    )
+    if hosted:
+        comes = "comes" if len(hosted) == 1 else "come"
+        groups = ", ".join(group.name for group in hosted)
+        notes.sentences.append(f"Once it is confirmed off, {groups} {comes} online elsewhere.")
+        rows = snapshot.GroupRows(g.pk for g in hosted)
+        for group in rows.groups:
+            notes.stops.extend(_running(rows.view(group)))
+    notes.sentences.append("The cluster does not turn it on again.")
+
+
+def _confirm_off(node: Node, hosted: list[Group], world: World, notes: _Notes) -> None:
+    groups = ", ".join(group.name for group in hosted) or "no group"
+    notes.sentences.append(f"You say that {node.name} is off, because you have seen it.")
+    notes.sentences.append(f"Elsewhere, at once, comes online: {groups}.")
+    notes.sentences.append(
+        f"If {node.name} runs all the same, two nodes serve the same clients and write to the same disks."
+    )
+
+
+_ON_NODES: dict[str, Callable[[Node, list[Group], World, _Notes], None]] = {
+    "pause": _pause,
+    "drain": _drain,
+    "resume": _resume,
+    "evict": _evict,
+    "fence": _fence,
+    "confirm-off": _confirm_off,
+}

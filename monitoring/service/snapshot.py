@@ -34,11 +34,14 @@ def world(held: Held, nodes: Mapping[int, Node]) -> World:
 
 
 def node_view(node: Node, loss: str) -> NodeView:
-    """A node as the decisions see it; one that this cluster service has not heard yet is joining."""
+    """A node as the decisions see it; one that this cluster service has not heard yet is joining.
+
+    One that is down and not yet confirmed off is not lost: its groups stay its own, and wait.
+    """
     state = NodeState(node.state)
     if state in (NodeState.UP, NodeState.PAUSED) and not membership.is_heard(node.pk):
         state = NodeState.JOINING
-    lost = state is NodeState.DOWN
+    lost = state is NodeState.DOWN and not node.unfenced
     awaited = membership.awaited_until(node.pk) if lost else 0.0
     return NodeView(node.pk, node.name, state, lost, awaited, loss)
 

@@ -25,7 +25,8 @@ EVENT_KINDS: Mapping[str, tuple[str, Q]] = {
     "failure": ("Resource failures", Q(code__in=_FAILURES)),
     "passage": ("Failovers and moves", Q(code__in=(1137, 1153, 1155, 1254, 1641))),
     "state": ("Changes of state", Q(code__in=(1200, 1201, 1203, 1204, 1205, 1637, 1674))),
-    "node": ("Nodes", Q(code__in=(1007, 1011, 1062, 1135, 1592, 1677))),
+    "node": ("Nodes", Q(code__in=(1007, 1011, 1062, 1135, 1592, 1677, 9001))),
+    "fencing": ("Fencing", Q(code=9001)),
     "edit": ("Edits of the topology", Q(operation__kind="edit")),
     "asked": ("Asked for by somebody", ~Q(requested_by="")),
 }
