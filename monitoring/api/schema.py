@@ -24,12 +24,20 @@ class ClusterOut(msgspec.Struct, frozen=True):
     heartbeat_interval_ms: int
     lease_ms: int
     margin_ms: int
+    resiliency_period_s: int
+    quarantine_threshold: int
+    quarantine_duration_s: int
+    maintenance: bool
     max_storage_groups_per_node: int
     enforced_anti_affinity: bool
 
 
 class NodeOut(msgspec.Struct, frozen=True):
-    """A node, and how many groups it hosts."""
+    """A node, and how many groups it hosts.
+
+    `isolated`: it is not heard, and runs on under its lease. `quarantined_until`: it kept
+    dropping out, and takes no groups before that.
+    """
 
     id: int
     name: str
@@ -38,6 +46,8 @@ class NodeOut(msgspec.Struct, frozen=True):
     since: datetime | None
     paused: bool
     drain: str
+    isolated: bool
+    quarantined_until: datetime | None
     groups: int
     failed_groups: int
 
@@ -57,6 +67,7 @@ class GroupOut(msgspec.Struct, frozen=True):
     preferred_owners: tuple[str, ...]
     wanted: bool
     given_up: bool
+    maintenance: bool
     doing: str
     asked_by: str
     resources: int
@@ -197,6 +208,8 @@ def of_node(node: nodes.NodeSummary) -> NodeOut:
         since=maybe(node.since),
         paused=node.paused,
         drain=node.drain_status,
+        isolated=node.isolated,
+        quarantined_until=maybe(node.quarantined_until),
         groups=node.hosted,
         failed_groups=node.failed,
     )
@@ -213,6 +226,7 @@ def of_group(group: groups.GroupSummary) -> GroupOut:
         preferred_owners=tuple(node.name for node in group.preferred),
         wanted=group.wanted,
         given_up=group.given_up,
+        maintenance=group.maintenance,
         doing=str(group.doing),
         asked_by=group.asked.by if group.asked else "",
         resources=group.tally.total,

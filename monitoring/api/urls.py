@@ -8,12 +8,17 @@ from monitoring.api import views
 
 app_name = "api"
 
-GROUP_VERBS = ("online", "offline", "restart")
+GROUP_VERBS = ("online", "offline", "restart", "maintenance", "end-maintenance")
 RESOURCE_VERBS = ("online", "offline", "restart", "fail")
-NODE_VERBS = ("pause", "drain")
+NODE_VERBS = ("pause", "drain", "clear-quarantine")
+CLUSTER_VERBS = ("maintenance", "end-maintenance")
 
 urlpatterns: list[URLPattern] = [
     path("cluster", views.cluster, name="cluster"),
+    *(
+        path(f"cluster/{verb}", views.act_on_cluster, {"verb": verb}, name=f"cluster-{verb}")
+        for verb in CLUSTER_VERBS
+    ),
     path("nodes", views.nodes, name="nodes"),
     path("nodes/<str:node>", views.node, name="node"),
     *(

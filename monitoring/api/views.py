@@ -104,6 +104,11 @@ def move_group(user: User, asked: ask.MoveIn, group: str) -> Reply:
 
 
 @endpoint("POST", Role.OPERATOR, ask.ActionIn)
+def act_on_cluster(user: User, asked: ask.ActionIn, verb: str) -> Reply:
+    return _submit(verb, user, asked.reason)
+
+
+@endpoint("POST", Role.OPERATOR, ask.ActionIn)
 def act_on_group(user: User, asked: ask.ActionIn, group: str, verb: str) -> Reply:
     return _submit(verb, user, asked.reason, group=lookup.group(group).pk)
 

@@ -81,7 +81,17 @@ class Draft:
 
     def wants_change(self) -> bool:
         """True where the newest assignment no longer says what is wanted."""
-        return self.group.wanted != self.wanted()
+        return self.group.watch_only or self.group.wanted != self.wanted()
+
+    @property
+    def on_hold(self) -> bool:
+        """True in maintenance, once what was under way when it began has ended."""
+        group = self.group
+        return (
+            (group.maintenance or self.world.maintenance)
+            and group.transit is None
+            and group.operation is None
+        )
 
     def node_name(self, node: int | None) -> str:
         """The name of a node, "no node" for none."""

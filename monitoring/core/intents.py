@@ -18,14 +18,20 @@ from monitoring.core.states import (
     GroupState,
     NodeState,
     ResourceState,
+    Severity,
     Stage,
     TransitKind,
 )
+
+MAINTENANCE = ("maintenance", "end-maintenance")
 
 
 def request(group: GroupView, intent: Intent, world: World, now: float) -> Decision:
     """Accept `intent` for `group`, or raise Refused."""
     draft = Draft(group, world, now)
+    if (group.maintenance or world.maintenance) and intent.kind not in MAINTENANCE:
+        what = group.name if group.maintenance else "The cluster"
+        raise Refused("group", f"{what} is in maintenance: end it first.")
     _HANDLERS[intent.kind](draft, intent)
     return draft.decision()
 
@@ -194,6 +200,24 @@ def _resource_fail(draft: Draft, intent: Intent) -> None:
     draft.outcome(intent.operation, "done", f"{name} was told to let {resource.name} fail.")
 
 
+def _maintenance(draft: Draft, intent: Intent) -> None:
+    group = draft.group
+    if group.maintenance:
+        raise Refused("group", f"{group.name} is in maintenance already.")
+    draft.change(maintenance=True)
+    draft.event(0, f"{group.name} is put in maintenance, {_why(intent, 'asked for')}", Severity.WARNING)
+    draft.outcome(intent.operation, "done", f"{group.name} is watched, and left as it is.")
+
+
+def _end_maintenance(draft: Draft, intent: Intent) -> None:
+    group = draft.group
+    if not group.maintenance:
+        raise Refused("group", f"{group.name} is not in maintenance.")
+    draft.change(maintenance=False)
+    draft.event(0, f"Maintenance of {group.name} ends, {_why(intent, 'asked for')}")
+    draft.outcome(intent.operation, "done", f"{group.name} is looked after again.")
+
+
 def _fresh(resource: ResourceView) -> ResourceView:
     """A resource with its failures forgotten; one that failed is tried again at once."""
     again = resource.state is ResourceState.FAILED or bool(resource.failure)
@@ -222,6 +246,8 @@ _HANDLERS: dict[str, Callable[[Draft, Intent], None]] = {
     "online": _online,
     "offline": _offline,
     "restart": _restart,
+    "maintenance": _maintenance,
+    "end-maintenance": _end_maintenance,
     "resource-online": _resource_online,
     "resource-offline": _resource_offline,
     "resource-restart": _resource_restart,

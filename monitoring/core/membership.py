@@ -26,6 +26,11 @@ class LeaseTerms:
     """For nodes that this observer has never seen alive: it may have started before them."""
 
     @property
+    def isolation(self) -> float:
+        """Silence after which a node is isolated, where it may run on for longer than a lease."""
+        return self.lease + self.margin
+
+    @property
     def gap(self) -> float:
         """Silence of *all* nodes that means the way to them is gone, not they."""
         return max(3 * self.interval, self.lease / 2)
@@ -107,11 +112,38 @@ class Watch:
         sighting = self.sightings.get(node)
         return now - max(sighting.at if sighting else self.started, self.contact_since)
 
-    def lost(self, node: int, now: float, terms: LeaseTerms) -> bool:
-        """True where the lease of the node has surely run out."""
+    def lost(self, node: int, now: float, terms: LeaseTerms, granted: float) -> bool:
+        """True where the lease of the node, `granted` seconds at most, has surely run out."""
         if self.contact_lost(now, terms):
             return False
-        limit = terms.lease + terms.margin
+        limit = max(terms.lease, granted) + terms.margin
         if not self.has_heard(node):
             limit = max(limit, terms.grace)
         return self.silence(node, now) >= limit
+
+
+@dataclass(frozen=True)
+class Grants:
+    """Nodes that may hold a longer lease than they are granted now, as one observer has seen them.
+
+    A setting that is made shorter counts once the longest lease that was granted before has
+    run out. Every heartbeat that the observer's cluster service answers after it saw the new
+    setting was sent after it, or renews by no more; so it waits for one longer lease.
+    """
+
+    seen: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    """node: (the longer lease, the lease now, monotonic time at which both were first seen so)."""
+
+    def look(self, leases: Iterable[tuple[int, float, float]], now: float) -> tuple[Grants, frozenset[int]]:
+        """See the (node, longest lease, lease now) of all nodes; also return whose longer one is over."""
+        seen: dict[int, tuple[float, float, float]] = {}
+        over = set()
+        for node, granted, lease in leases:
+            if granted <= lease:
+                continue
+            old = self.seen.get(node)
+            since = old[2] if old is not None and old[:2] == (granted, lease) else now
+            seen[node] = (granted, lease, since)
+            if now - since >= granted:
+                over.add(node)
+        return Grants(seen), frozenset(over)

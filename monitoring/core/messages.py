@@ -65,7 +65,8 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_f
     ownership. `operation` is the id of the operator's operation that led to it, for the log.
 
     Failed with `want_online` false becomes Offline once nothing of it runs; Failed with
-    `want_online` true stays Failed until `attempt` grows.
+    `want_online` true stays Failed until `attempt` grows. `watch_only`: the group is in
+    maintenance; its resources are polled and reported, and left as they are.
     """
 
     incarnation: Id
@@ -75,6 +76,7 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_f
     serial: Annotated[int, msgspec.Meta(ge=1)]
     resources: tuple[ResourceSpec, ...]
     operation: int | None = None
+    watch_only: bool = False
 
 
 class Release(msgspec.Struct, frozen=True, tag="release", forbid_unknown_fields=True):

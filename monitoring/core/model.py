@@ -78,8 +78,8 @@ class Intent:
 
     operation: int
     kind: str
-    """move, online, offline, restart (of a group); resource-online, resource-offline,
-    resource-restart; pause, drain, resume, evict (of a node)."""
+    """move, online, offline, restart, maintenance, end-maintenance (of a group); resource-online,
+    resource-offline, resource-restart; pause, drain, resume, evict, clear-quarantine (of a node)."""
     by: str
     reason: str = ""
     node: int | None = None
@@ -118,8 +118,12 @@ class GroupView:
     priority: int = 2000
     wanted: tuple[tuple[int, bool, int], ...] = ()
     """What assignment `serial` says: (resource, want online, attempt) of each."""
+    watch_only: bool = False
+    """Assignment `serial` leaves everything as it is: the node watches and reports."""
     sent_at: float | None = None
     """When the newest assignment was sent; None when it has to be."""
+    maintenance: bool = False
+    """An operator works on it: it is watched and reported, and nothing is acted upon."""
 
     @cached_property
     def by_id(self) -> Mapping[int, ResourceView]:
@@ -137,7 +141,8 @@ class NodeView:
 
     `lost`: its lease has surely run out or a fence confirmed it off, so nothing of it runs.
     `loss`: how that came, where it has just happened. `awaited_until`: the cluster has only
-    just started, and the node may come until then.
+    just started, and the node may come until then. `isolated`: it is not heard, and runs on
+    under its lease. `paused` by an operator and `quarantined` are why its state is Paused.
     """
 
     id: int
@@ -146,6 +151,9 @@ class NodeView:
     lost: bool = False
     awaited_until: float = 0.0
     loss: str = ""
+    isolated: bool = False
+    paused: bool = False
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,8 @@ class World:
     """Asked only when a node has to be chosen, since it costs what exists."""
     max_storage_groups_per_node: int = 4
     enforced_anti_affinity: bool = False
+    maintenance: bool = False
+    """The whole cluster is in maintenance, as if each group were."""
     hour: int = 0
     """Hour of the day, 0 to 23, cluster local time, for failback windows."""
     seconds_to_next_hour: float = 3600.0

@@ -18,8 +18,11 @@ def check(kind: str, node: NodeView, world: World, *, draining: bool, hosts: int
         raise Refused("node", f"{node.name} is being drained already.")
     if kind == "drain" and hosts and not _others_up(node, world):
         raise Refused("node", f"No other node is up that could take the groups of {node.name}.")
-    if kind == "resume" and node.state is not NodeState.PAUSED:
-        raise Refused("node", f"{node.name} is not paused.")
+    if kind == "resume" and (node.state is not NodeState.PAUSED or (node.quarantined and not node.paused)):
+        why = "not paused but quarantined: clear its quarantine" if node.quarantined else "not paused"
+        raise Refused("node", f"{node.name} is {why}.")
+    if kind == "clear-quarantine" and not node.quarantined:
+        raise Refused("node", f"{node.name} is not quarantined.")
     if kind == "evict" and hosts:
         how = "Its groups wait for a node that can take them." if down else "Drain it first."
         raise Refused("node", f"{node.name} hosts {hosts} group{'s' if hosts != 1 else ''}. {how}")
@@ -37,6 +40,8 @@ def returns_to(group: GroupView, node: int, world: World, *, by_policy: bool) ->
     `by_policy`: only where the group allows failback; its window is looked at later.
     """
     if group.owner == node or node not in group.preferred or group.owner is None:
+        return False
+    if group.maintenance or world.maintenance:
         return False
     if by_policy and not group.auto_failback:
         return False

@@ -21,6 +21,10 @@ def refusal(group: GroupView, node: int, world: World) -> str:
         return "This node is not a member of the cluster."
     if view.lost or view.state in (NodeState.DOWN, NodeState.UNKNOWN):
         return f"{view.name} is down."
+    if view.isolated:
+        return f"{view.name} is isolated: it is not heard."
+    if view.state is NodeState.PAUSED and view.quarantined and not view.paused:
+        return f"{view.name} is quarantined: it kept dropping out."
     if view.state is NodeState.PAUSED:
         return f"{view.name} is paused: nothing may come online there."
     if view.state is NodeState.JOINING:

@@ -22,6 +22,9 @@ NO_AUTO_START = 0
 def reconcile(group: GroupView, world: World, now: float) -> Decision:
     """Decide about `group` (the rules of semantics 4, the choices of section 10)."""
     draft = Draft(group, world, now)
+    if draft.on_hold:
+        _watch(draft)
+        return draft.decision()
     _place(draft)
     _owner_lost(draft)
     failures.handle(draft)
@@ -46,6 +49,29 @@ def settle_in_place(group: GroupView, world: World, now: float) -> Decision:
     return draft.decision()
 
 
+def _watch(draft: Draft) -> None:
+    """Maintenance: what happens is noted and told, and nothing is done about it.
+
+    The owner is told to watch only. Failures wait until maintenance ends; so does the loss of the
+    owner, of which nothing runs any more.
+    """
+    if draft.owner_is_lost:
+        if _holds_anything(draft.group):
+            _forget(draft)
+            text = f"{draft.group.name} is offline: {draft.node_name(draft.group.owner)} went down. "
+            draft.event(0, text + "It is in maintenance, and stays where it is.", Severity.WARNING)
+        return
+    if draft.group.wanted and not draft.group.watch_only:
+        draft.change(watch_only=True, serial=draft.group.serial + 1, sent_at=None)
+    if draft.group.wanted:
+        _deliver(draft)
+
+
+def _holds_anything(group: GroupView) -> bool:
+    """True where the group's rows speak of something that its owner runs, or was told."""
+    return bool(group.wanted) or any(not r.state.is_down or r.running or r.failure for r in group.resources)
+
+
 def _place(draft: Draft) -> None:
     """A group without an owner gets one as soon as there is a node for it."""
     if draft.group.owner is None and draft.group.transit is None:
@@ -62,7 +88,7 @@ def _owner_lost(draft: Draft) -> None:
         draft.wake(owner.awaited_until)
         return
     was_up = any(not r.state.is_down for r in group.resources)
-    if was_up or group.wanted or any(r.running or r.failure for r in group.resources):
+    if _holds_anything(group):
         _forget(draft)
     transits.after_node_loss(draft, owner, was_up)
 
@@ -84,6 +110,7 @@ def _forget(draft: Draft) -> None:
         applied_serial=0,
         sent_at=None,
         wanted=(),
+        watch_only=False,
     )
 
 
@@ -174,8 +201,16 @@ def _assign(draft: Draft) -> None:
     if owner is None or owner.lost:
         return
     if draft.wants_change():
-        draft.change(wanted=draft.wanted(), serial=group.serial + 1, sent_at=None)
-        group = draft.group
+        draft.change(wanted=draft.wanted(), watch_only=False, serial=group.serial + 1, sent_at=None)
+    _deliver(draft)
+
+
+def _deliver(draft: Draft) -> None:
+    """Send the newest assignment until its owner has acknowledged it."""
+    group = draft.group
+    owner = draft.world.nodes.get(group.owner) if group.owner is not None else None
+    if owner is None:
+        return
     reachable = owner.state in (NodeState.UP, NodeState.PAUSED)
     if group.applied_serial == group.serial or not reachable:
         return

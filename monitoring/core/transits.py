@@ -48,7 +48,7 @@ def begin(
     transit = Transit(kind, draft.group.owner, target, stage, cause, rule, draft.now, operation, by)
     draft.change(transit=transit)
     if stage is Stage.STOPPING:  # a new serial even where nothing runs: its answer is the proof
-        draft.change(wanted=draft.wanted(), serial=draft.group.serial + 1, sent_at=None)
+        draft.change(wanted=draft.wanted(), watch_only=False, serial=draft.group.serial + 1, sent_at=None)
     source, to = draft.node_name(group.owner), draft.node_name(target)
     way = f"on {to}" if kind is TransitKind.RESTART else f"from {source} to {to}"
     code = GROUP_FAILING_OVER if kind is TransitKind.FAILOVER else GROUP_MOVING

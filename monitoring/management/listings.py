@@ -20,6 +20,8 @@ def status(
     up = sum(node.state == "Up" for node in nodes)
     online = sum(group.state == "Online" for group in groups)
     head = f"{cluster.name}: {up} of {len(nodes)} nodes up, {online} of {len(groups)} groups online"
+    if cluster.maintenance:
+        head += "; in maintenance: nothing is acted upon"
     return "\n\n".join([head, node_table(nodes, style), group_table(groups, style)])
 
 
@@ -31,7 +33,10 @@ def node_table(nodes: Sequence[schema.NodeOut], style: Style) -> str:
 def _groups(node: schema.NodeOut) -> str:
     failed = f" ({node.failed_groups} failed)" if node.failed_groups else ""
     drain = ", draining" if node.drain == "running" else ""
-    return f"{node.groups}{failed}{drain}"
+    isolated = ", isolated" if node.isolated else ""
+    until = node.quarantined_until
+    quarantined = f", quarantined until {clock_time(until)}" if until else ""
+    return f"{node.groups}{failed}{drain}{isolated}{quarantined}"
 
 
 def group_table(groups: Sequence[schema.GroupOut], style: Style) -> str:
@@ -54,6 +59,8 @@ def _note(group: schema.GroupOut) -> str:
     """What is under way and by whom it was asked, else what an operator should know."""
     if group.doing:
         return f"{group.doing} (asked by {group.asked_by})" if group.asked_by else group.doing
+    if group.maintenance:
+        return "in maintenance"
     if group.given_up:
         return "given up: over its failover threshold"
     if group.stopped and group.wanted:

@@ -17,6 +17,8 @@ class Operation(models.Model):
         ("online", "Online"),
         ("offline", "Offline"),
         ("restart", "Restart"),
+        ("maintenance", "Maintenance"),
+        ("end-maintenance", "End of maintenance"),
         ("resource-online", "Resource online"),
         ("resource-offline", "Resource offline"),
         ("resource-restart", "Resource restart"),
@@ -28,6 +30,7 @@ class Operation(models.Model):
         ("fence", "Fence"),
         ("confirm-off", "Confirm off"),
         ("fence-test", "Fence test"),
+        ("clear-quarantine", "Clear quarantine"),
         ("edit", "Edit"),
     ]
     STATES = [

@@ -59,9 +59,15 @@ class Cluster(models.Model):
     heartbeat_interval_ms = bounded(500, 50, 2000, help_text="ms between heartbeats of a node")
     lease_ms = bounded(3000, 500, 120_000, help_text="ms that a node may run without an answer")
     margin_ms = bounded(500, 50, 10_000, help_text="ms added before another node may start a group")
-    held_lease_ms = models.BigIntegerField(default=0, editable=False)
-    """The lease that was granted before it was made shorter: nodes may hold it until `held_until`."""
-    held_until = models.FloatField(default=0.0, editable=False)
+    resiliency_period_s = bounded(
+        0, 0, 3600, help_text="ResiliencyPeriod, s that a node that is cut off runs on; added to its lease"
+    )
+    quarantine_threshold = bounded(
+        3, 0, 100, help_text="QuarantineThreshold: times that a node may drop out within an hour; 0 = any"
+    )
+    quarantine_duration_s = bounded(7200, 60, 604_800, help_text="QuarantineDuration, s")
+    maintenance = models.BooleanField(default=False, editable=False)
+    """Everything is watched and reported, and nothing is acted upon."""
     max_storage_groups_per_node = bounded(4, 1, 1000, help_text="storage groups on one node")
     enforced_anti_affinity = models.BooleanField(
         default=False, help_text="anti-affine groups never share a node, even if they stay offline"
@@ -105,6 +111,15 @@ class Node(models.Model):
     """Cluster time since when heartbeats are missed, null where they come."""
     reports = models.BigIntegerField(default=0, editable=False)
     """Number of the newest report applied; a gap asks the node for a full one."""
+    resiliency_period_s = bounded(-1, -1, 3600, help_text="ResiliencyPeriod, s; -1 = the cluster's")
+    granted_ms = models.BigIntegerField(default=0, editable=False)
+    """The longest lease that an answer to this life may have granted and that may not be over yet."""
+    isolated = models.BooleanField(default=False, editable=False)
+    """Not heard for longer than a lease, and running on within its resiliency period."""
+    departures = models.JSONField(default=list, editable=False)
+    """Cluster times at which it dropped out, within the last hour."""
+    quarantined_until = models.FloatField(null=True, editable=False)
+    """Cluster time until which it takes no groups, since it kept dropping out; null where it does not."""
     refused_messages = models.BigIntegerField(default=0, editable=False)
     unfenced = models.BooleanField(default=False, editable=False)
     """It is Down, and nothing has confirmed yet that it is off: its groups wait."""
@@ -129,6 +144,16 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def standing(self) -> NodeState:
+        """What it is while it is a member: Up, or Paused where nothing may come online. No query."""
+        return NodeState.PAUSED if self.paused or self.quarantined_until is not None else NodeState.UP
+
+    def lease_ms(self, cluster: Cluster) -> int:
+        """The lease that the node is granted now, in ms. No query."""
+        own = self.resiliency_period_s
+        return int(cluster.lease_ms + 1000 * (cluster.resiliency_period_s if own < 0 else own))
 
 
 class Group(models.Model):
@@ -160,6 +185,10 @@ class Group(models.Model):
     """The content of assignment `serial`: [resource id, want online, attempt] of each."""
     sent_at = models.FloatField(null=True, editable=False)
     wake_at = models.FloatField(null=True, editable=False, db_index=True)
+    watch_only = models.BooleanField(default=False, editable=False)
+    """Assignment `serial` tells the node to watch and report, and to leave everything as it is."""
+    maintenance = models.BooleanField(default=False, editable=False)
+    """The group is watched and reported, and nothing is acted upon."""
     persistent_online = models.BooleanField(default=False, editable=False)
     given_up = models.BooleanField(default=False, editable=False)
     failovers = models.JSONField(default=list, editable=False)

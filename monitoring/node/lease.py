@@ -61,6 +61,8 @@ class Lease:
         return self.ends is not None and at >= self.ends
 
     def silent(self, at: float) -> bool:
-        """True where no heartbeat of the last third of a lease was answered: time for the second path."""
+        """True where three heartbeats, or those of a third of a lease, had no answer: time for the
+        second path."""
         since = self._last_answered_sent if self._last_answered_sent is not None else self._first_sent
-        return since is not None and at - since >= self.interval + self.length / 3
+        patience = min(3 * self.interval, self.interval + self.length / 3)
+        return since is not None and at - since >= patience

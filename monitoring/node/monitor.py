@@ -40,6 +40,7 @@ class HeldGroup:
     epoch: int
     serial: int
     released: bool = False
+    watch_only: bool = False
     resources: dict[int, ManagedResource] = field(default_factory=dict)
     leaving: set[int] = field(default_factory=set)
     """Resources that the newest assignment does not know any more."""
@@ -108,12 +109,14 @@ class Monitor:
             self._groups[held.id] = held
         held.name, held.epoch, held.serial = assignment.group_name, assignment.epoch, assignment.serial
         held.released = False
+        held.watch_only = assignment.watch_only
         self._epochs[held.id] = assignment.epoch
         providers = _providers(assignment.resources)
         for spec in assignment.resources:
             if spec.id not in held.resources:
                 self._adopt(held, spec)
             held.resources[spec.id].configure(spec, (held.id, held.name, held.epoch), providers[spec.id])
+            held.resources[spec.id].watch(only=assignment.watch_only)
         held.leaving = set(held.resources) - {s.id for s in assignment.resources}
         for resource in held.leaving:
             held.resources[resource].wanted = False
@@ -183,8 +186,9 @@ class Monitor:
             self._forget(held, [resource])
         wishes = {r.id: r.wish() for r in held.resources.values()}
         known = {r.id: r.known(held.epoch) for r in held.resources.values()}
-        for resource, action in plan(wishes, known).items():
-            held.resources[resource].act(action)
+        if not held.watch_only or held.released or self._stopping:
+            for resource, action in plan(wishes, known).items():
+                held.resources[resource].act(action)
         if held.released and held.is_down:
             self._forget(held, list(held.resources))
             del self._groups[held.id]

@@ -34,6 +34,9 @@ class Probed(Protocol):
     def probe_failed(self, cause: str, code: int) -> None:
         """IsAlive said no, or never came back."""
 
+    def tolerates(self, cause: str) -> bool:
+        """Whether it is to be left alone though it fails; asked once each time that it begins to."""
+
     def probe_changed(self) -> None:
         """The result of IsAlive is another than before."""
 
@@ -108,6 +111,8 @@ class Prober:
         self._sleep: asyncio.Future[None] | None = None
         self._signal: str | None = None
         self._retimed = False
+        self._recheck = False
+        self._tolerated = False
         self._stopped = False
         self._called_at: float | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -132,6 +137,11 @@ class Prober:
         self._signal = reason
         self._wake()
 
+    def recheck(self) -> None:
+        """Ask IsAlive at once, and judge anew what was tolerated."""
+        self._recheck, self._tolerated = True, False
+        self._wake()
+
     def stop(self) -> None:
         """Begin no more calls. One that runs holds the resource's turn until it returns."""
         self._stopped = True
@@ -154,6 +164,8 @@ class Prober:
             if self._retimed:
                 self._retimed = False
                 next_is, next_looks = min(next_is, now + self._is_alive_s), self._first_looks(now)
+            if self._recheck:
+                self._recheck, next_is = False, now
             due = min(next_is, next_looks)
             if due > now and self._signal is None:
                 await self._sleep_until(due)
@@ -223,9 +235,16 @@ class Prober:
             self.true_at = self._loop.time()
         if changed:
             self._resource.probe_changed()
-        if not result:
+        if result:
+            self._tolerated = False
+        else:
+            self._failed(f"IsAlive: {text}" if text else "IsAlive said no", code)
+
+    def _failed(self, cause: str, code: int) -> None:
+        self._tolerated = self._tolerated or self._resource.tolerates(cause)
+        if not self._tolerated:
             self._stopped = True
-            self._resource.probe_failed(f"IsAlive: {text}" if text else "IsAlive said no", code)
+            self._resource.probe_failed(cause, code)
 
     def _arm_watchdog(self, entry_point: str) -> None:
         """One timer a resource, set again only when it has run out: calls cost nothing."""
@@ -240,8 +259,9 @@ class Prober:
         if self._loop.time() < hung_at - 0.001:
             self._watchdog = self._loop.call_at(hung_at, self._look_for_hang, entry_point)
             return
-        self._stopped = True
-        self._resource.probe_failed(f"{entry_point} did not return within {self._deadlock_s:g} s", HUNG)
+        self._failed(f"{entry_point} did not return within {self._deadlock_s:g} s", HUNG)
+        if not self._stopped:  # looked at again, for when it is no longer tolerated
+            self._watchdog = self._loop.call_later(self._deadlock_s, self._look_for_hang, entry_point)
 
 
 def _next(due: float, interval: float, now: float) -> float:

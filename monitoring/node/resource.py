@@ -78,6 +78,7 @@ class ManagedResource:
         self._prober: Prober | None = None
         self._group: tuple[int, str, int] = (0, "", 0)
         self._providers: Sequence[Provider] = ()
+        self._watch_only = False
 
     # What is wanted and known
 
@@ -92,6 +93,13 @@ class ManagedResource:
         self._providers = providers
         if self._prober is not None:
             self._prober.retime(*self._times())
+
+    def watch(self, *, only: bool) -> None:
+        """In maintenance a failure is told, and nothing is done about it; IsAlive judges when it ends."""
+        ended = self._watch_only and not only
+        self._watch_only = only
+        if ended and self._prober is not None:
+            self._prober.recheck()
 
     def wish(self) -> Wish:
         return Wish(self.wanted, self.spec.attempt, self.spec.requires)
@@ -162,7 +170,7 @@ class ManagedResource:
 
     def process_ended(self, child: Child) -> None:
         """The end of a watched process is certain: no probe is needed (semantics 10.2)."""
-        if child.watch and not child.expected:
+        if child.watch and not child.expected and not self.tolerates(child.epitaph()):
             self.fail(child.epitaph())
 
     async def close(self) -> None:
@@ -186,6 +194,12 @@ class ManagedResource:
         if self.state.is_pending and text != self.progress:
             self.progress = text
             self._changed()
+
+    def tolerates(self, cause: str) -> bool:
+        """True in maintenance: what would be a failure is told, and the resource is left alone."""
+        if self._watch_only:
+            self._host.log(self.id, 2, f"{cause}. It is in maintenance: nothing is done about it", 0)
+        return self._watch_only
 
     def probe_failed(self, cause: str, code: int) -> None:
         if code:

@@ -161,7 +161,9 @@ def _group(held: Held, group: Group, before: GroupView, decision: Decision) -> N
             "serial": after.serial,
             "applied_serial": after.applied_serial,
             "wanted": [list(item) for item in after.wanted],
+            "watch_only": after.watch_only,
             "sent_at": after.sent_at,
+            "maintenance": after.maintenance,
             "wake_at": decision.wake_at,
             "persistent_online": after.persistent_online,
             "given_up": after.given_up,
@@ -183,7 +185,7 @@ def _group(held: Held, group: Group, before: GroupView, decision: Decision) -> N
         Operation.objects.filter(pk=after.operation.operation).update(options={"stopped": True})
     if changed:
         group.save(update_fields=[name.removesuffix("_id") for name in changed])
-    if set(changed) - {"wake_at", "sent_at", "applied_serial", "serial", "wanted"}:
+    if set(changed) - {"wake_at", "sent_at", "applied_serial", "serial", "wanted", "watch_only"}:
         held.groups.add(group.pk)
         held.nodes.update(
             n for n in (before.owner, after.owner) if n is not None and before.owner != after.owner

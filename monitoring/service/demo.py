@@ -20,6 +20,8 @@ SERVERS = (("EVS1", "NODE1", 11), ("EVS2", "NODE2", 12))
 """Virtual server, the node that it prefers, last byte of its address."""
 FAILOVERS = 10
 """A demo is there to be broken: the default of one failover in 6 h would soon be used up."""
+DEPARTURES = 10
+"""For the same reason: three lost agents within an hour would put their node in quarantine."""
 IS_ALIVE_MS = 10_000
 """A demo shows a lost address or disk sooner than the default of a minute would."""
 
@@ -69,6 +71,7 @@ def write_key(home: Path, node: Node) -> None:
 
 def _create_cluster(shared: Path, port: int) -> tuple[FirstUser, ...]:
     """Nodes and virtual servers; return who may read mail on each."""
+    topology.edit_cluster({"quarantine_threshold": DEPARTURES}, by=BY)
     names = {node: topology.add_node(node, by=BY) for _, node, _ in SERVERS}
     for server, preferred, last in SERVERS:
         _create_server(server, names[preferred], address_of(port, last), shared / server)

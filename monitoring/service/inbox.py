@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.db.models import F
+from django.db.models.functions import Greatest
 
 from monitoring.core.messages import (
     Envelope,
@@ -60,28 +61,41 @@ def refuse(node: Node) -> None:
 
 def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | LifeOver | None:
     """Renew the lease of a member; let a new life in. One that was declared lost is told so."""
-    if beat.incarnation > node.incarnation:
-        with cluster_lock() as held:
-            fresh = Node.objects.get(pk=node.pk)
-            if beat.incarnation > fresh.incarnation:
-                membership.join(held, fresh, beat.incarnation, beat.number)
-    elif beat.leaving:
+    cluster = Cluster.objects.get()
+    lease_ms = node.lease_ms(cluster)
+    if beat.leaving and beat.incarnation <= node.incarnation:
         _leaving(node, beat)
         return None
-    else:
-        alive = Node.objects.filter(pk=node.pk, incarnation=beat.incarnation, state__in=membership.MEMBERS)
-        if not alive.filter(heartbeat__lt=beat.number).update(heartbeat=beat.number) and not alive.exists():
-            refuse(node)
-            return LifeOver(beat.incarnation) if beat.incarnation == node.incarnation else None
-    cluster = Cluster.objects.get()
+    joined = beat.incarnation > node.incarnation and _join(node, beat, lease_ms)
+    if not joined and not _renew(node, beat, lease_ms):
+        refuse(node)
+        return LifeOver(beat.incarnation) if beat.incarnation == node.incarnation else None
     return HeartbeatAck(
         incarnation=beat.incarnation,
         number=beat.number,
         interval_ms=cluster.heartbeat_interval_ms,
-        lease_ms=cluster.lease_ms,
+        lease_ms=lease_ms,
         margin_ms=cluster.margin_ms,
         resend=beat.incarnation == node.incarnation and beat.reports > node.reports,
     )
+
+
+def _join(node: Node, beat: Heartbeat, lease_ms: int) -> bool:
+    """Let a new life of the node in; False where that has happened, or a newer one has begun."""
+    with cluster_lock() as held:
+        fresh = Node.objects.get(pk=node.pk)
+        if beat.incarnation <= fresh.incarnation:
+            return False
+        membership.join(held, fresh, beat.incarnation, beat.number, lease_ms)
+        return True
+
+
+def _renew(node: Node, beat: Heartbeat, lease_ms: int) -> bool:
+    """Note the heartbeat of a member's present life, and what its answer grants; False for others."""
+    granted = Greatest("granted_ms", lease_ms)
+    alive = Node.objects.filter(pk=node.pk, incarnation=beat.incarnation, state__in=membership.MEMBERS)
+    newer = alive.filter(heartbeat__lt=beat.number)
+    return bool(newer.update(heartbeat=beat.number, granted_ms=granted) or alive.update(granted_ms=granted))
 
 
 def _leaving(node: Node, beat: Heartbeat) -> None:

@@ -10,18 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitoring.core import nodes as node_rules
-from monitoring.core.intents import request
+from monitoring.core.intents import MAINTENANCE, request
 from monitoring.core.model import Intent, Refused
-from monitoring.core.states import NodeState
 from monitoring.models import Group, Node, Operation, Resource
 from monitoring.service import decide, drains, journal, membership, snapshot
 from monitoring.service.fencing import fences
 from monitoring.service.lock import Held, cluster_lock
 from monitoring.service.topology import rules
 
-GROUP_KINDS = ("move", "online", "offline", "restart")
+GROUP_KINDS = ("move", "online", "offline", "restart", *MAINTENANCE)
 RESOURCE_KINDS = ("resource-online", "resource-offline", "resource-restart", "resource-fail")
-NODE_KINDS = ("pause", "drain", "resume", "evict", "fence", "confirm-off")
+NODE_KINDS = ("pause", "drain", "resume", "evict", "clear-quarantine", "fence", "confirm-off")
+CLUSTER_KINDS = MAINTENANCE
+"""Kinds that are about the whole cluster where neither group, resource nor node is named."""
 NODE_EVICTED = 1011
 
 
@@ -50,11 +51,14 @@ def submit(
     """Accept an intent, or raise Refused naming the field that was wrong.
 
     `kind` is one of GROUP_KINDS (with `group`, and `node` as the target of a move, None for
-    the best), RESOURCE_KINDS (with `resource`) or NODE_KINDS (with `node`; `failback` of a
-    resume is none, immediate or policy; `confirm` of a confirm-off is the node's name once more).
+    the best), RESOURCE_KINDS (with `resource`), NODE_KINDS (with `node`; `failback` of a
+    resume is none, immediate or policy; `confirm` of a confirm-off is the node's name once more)
+    or CLUSTER_KINDS (with none of them).
     """
     reason = reason.strip()
     with cluster_lock() as held:
+        if kind in CLUSTER_KINDS and group is None:
+            return _for_cluster(held, kind, by, reason)
         if kind in GROUP_KINDS:
             return _for_group(held, kind, group, by, reason, target=node)
         if kind in RESOURCE_KINDS:
@@ -165,6 +169,27 @@ def _for_node(
     return Accepted(operation)
 
 
+def _for_cluster(held: Held, kind: str, by: str, reason: str) -> Accepted:
+    """Maintenance of the whole cluster begins or ends; each group's own stays as it is."""
+    begins, cluster = kind == "maintenance", held.cluster
+    if cluster.maintenance == begins:
+        state = "in maintenance already" if begins else "not in maintenance"
+        raise Refused("cluster", f"The cluster is {state}.")
+    operation = Operation.objects.create(
+        kind=kind, subject=cluster.name, requested_by=by, reason=reason, requested_at=held.now
+    )
+    held.operations.add(operation.pk)
+    cluster.maintenance = begins
+    cluster.save(update_fields=["maintenance"])
+    _told(held, None, operation, f"{cluster.name} is put in maintenance" if begins else "Maintenance ends")
+    held.nodes.update(Node.objects.values_list("pk", flat=True))
+    decide.run(held, Group.objects.values_list("pk", flat=True))
+    what = "watched, and left as they are" if begins else "looked after again"
+    _done(held, operation, f"All groups are {what}.")
+    operation.refresh_from_db()
+    return Accepted(operation)
+
+
 def _done(held: Held, operation: Operation, text: str) -> None:
     decide.end_operation(held, operation, "done", text)
 
@@ -179,7 +204,7 @@ def _set_paused(held: Held, node: Node, paused: bool) -> None:
     """Pause or resume, lastingly; what runs stays as it is."""
     node.paused = paused
     node.drain_status = "none"
-    node.state = NodeState.PAUSED if paused else NodeState.UP
+    node.state = node.standing
     node.state_since = held.now
     node.save(update_fields=["paused", "drain_status", "state", "state_since"])
 
@@ -218,7 +243,13 @@ def _resume(held: Held, node: Node, operation: Operation) -> None:
     if failback == "immediate":
         _bring_home(held, node, operation)
     membership.came_up(held, node, by_policy=failback == "policy")
-    _done(held, operation, f"{node.name} is up.")
+    _done(held, operation, f"{node.name} is {node.standing.label.lower()}.")
+
+
+def _clear_quarantine(held: Held, node: Node, operation: Operation) -> None:
+    _told(held, node, operation, f"The quarantine of {node.name} is cleared")
+    membership.end_quarantine(held, node.pk, f"cleared by {operation.requested_by}")
+    _done(held, operation, f"{node.name} may take groups.")
 
 
 def _end_drain(held: Held, node: Node, operation: Operation) -> None:
@@ -228,7 +259,8 @@ def _end_drain(held: Held, node: Node, operation: Operation) -> None:
         decide.end_operation(held, drain, "superseded", text)
         leaving = Group.objects.filter(transit_operation__parent=drain, transit_stage="stopping", owner=node)
         for group in leaving:
-            _for_group(held, "move", group.pk, operation.requested_by, operation.reason, target=node.pk)
+            if not (group.maintenance or held.cluster.maintenance):  # else it goes where it is going
+                _for_group(held, "move", group.pk, operation.requested_by, operation.reason, target=node.pk)
 
 
 def _bring_home(held: Held, node: Node, operation: Operation) -> None:
@@ -256,4 +288,5 @@ _ON_NODES: dict[str, Callable[[Held, Node, Operation], None]] = {
     "evict": _evict,
     "fence": fences.asked,
     "confirm-off": fences.seen_off,
+    "clear-quarantine": _clear_quarantine,
 }

@@ -6,19 +6,20 @@ processes take the states that it wrote.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from monitoring.core.membership import STARTUP_GRACE, LeaseTerms, Watch
+from monitoring.core.membership import STARTUP_GRACE, Grants, LeaseTerms, Watch
 from monitoring.core.nodes import returns_to
 from monitoring.core.states import NodeState, Severity
 from monitoring.models import Cluster, Group, Node
-from monitoring.service import clock, decide, journal, snapshot
+from monitoring.service import clock, decide, journal, quarantine, snapshot
 from monitoring.service.fencing import fences
 from monitoring.service.lock import Held, cluster_lock
 
 NODE_JOINED = 1062
 NODE_LOST = 1135
 CONTACT_LOST = 1592
+ISOLATED, NOT_ISOLATED = 1673, 1680
 MEMBERS = (NodeState.UP, NodeState.PAUSED)
 
 
@@ -31,6 +32,7 @@ class Observer:
     """Cluster time at which it began."""
     looked: float = float("-inf")
     """Monotonic seconds of its last look."""
+    grants: Grants = field(default_factory=Grants)
 
 
 _observer: Observer | None = None
@@ -53,10 +55,8 @@ def is_heard(node: int) -> bool:
 
 
 def terms(cluster: Cluster) -> LeaseTerms:
-    """The cluster's lease settings, in seconds; of a lease just made shorter, the one still held."""
-    held = cluster.held_lease_ms if clock.now() < cluster.held_until else 0
-    lease = max(cluster.lease_ms, held)
-    return LeaseTerms(cluster.heartbeat_interval_ms / 1000, lease / 1000, cluster.margin_ms / 1000)
+    """The cluster's lease settings, in seconds."""
+    return LeaseTerms(cluster.heartbeat_interval_ms / 1000, cluster.lease_ms / 1000, cluster.margin_ms / 1000)
 
 
 def look_if_due(interval: float) -> None:
@@ -73,21 +73,41 @@ def look(observer: Observer) -> None:
     cluster = Cluster.objects.get()
     nodes = list(Node.objects.all())
     at, lease = clock.monotonic(), terms(cluster)
+    _shorten(observer, cluster, nodes, at)
     before = observer.watch
     watch = observer.watch = before.look(((n.pk, n.incarnation, n.heartbeat) for n in nodes), at, lease)
     members = [n for n in nodes if n.state in MEMBERS]
     no_contact = bool(members) and watch.contact_lost(at, lease) and at - watch.started > lease.gap
     newly = [n for n in members if watch.has_heard(n.pk) and not before.has_heard(n.pk)]
-    lost = [n for n in members if watch.lost(n.pk, at, lease)]
-    silent = {n.pk for n in members if watch.silence(n.pk, at) > lease.gap and not no_contact}
-    changed = any((n.silent_since is not None) != (n.pk in silent) for n in members)
-    if newly or lost or changed or no_contact != (cluster.contact_lost_since is not None):
+    lost = [n for n in members if watch.lost(n.pk, at, lease, n.granted_ms / 1000)]
+    silences = {n.pk: 0.0 if no_contact else watch.silence(n.pk, at) for n in members}
+    changed = any(_is_news(n, silences[n.pk], lease) for n in members)
+    released = [n for n in nodes if n.quarantined_until is not None and n.quarantined_until <= clock.now()]
+    if newly or lost or changed or released or no_contact != (cluster.contact_lost_since is not None):
         with cluster_lock() as held:
             _note_contact(held, no_contact)
-            _note_silence(held, members, silent, lease)
+            for node in members:
+                _note_silence(held, node, silences[node.pk], lease)
             _heard(held, newly)
             for node in lost:
                 _lose(held, node)
+            for node in released:
+                end_quarantine(held, node.pk, "its time is over")
+
+
+def _shorten(observer: Observer, cluster: Cluster, nodes: list[Node], at: float) -> None:
+    """Of a lease that was made shorter, the longer one counts until it is over everywhere."""
+    leases = [(n.pk, n.granted_ms / 1000, n.lease_ms(cluster) / 1000) for n in nodes]
+    observer.grants, over = observer.grants.look(leases, at)
+    for node in nodes:
+        if node.pk in over:
+            unchanged = Node.objects.filter(pk=node.pk, granted_ms=node.granted_ms)
+            unchanged.update(granted_ms=node.lease_ms(cluster))
+
+
+def _is_news(node: Node, silence: float, lease: LeaseTerms) -> bool:
+    silent, isolated = silence > lease.gap, silence > lease.isolation
+    return (node.silent_since is not None) != silent or node.isolated != isolated
 
 
 def _note_contact(held: Held, gone: bool) -> None:
@@ -105,19 +125,29 @@ def _note_contact(held: Held, gone: bool) -> None:
     held.nodes.update(Node.objects.values_list("pk", flat=True))
 
 
-def _note_silence(held: Held, members: list[Node], silent: set[int], lease: LeaseTerms) -> None:
-    for node in members:
-        if node.pk in silent and node.silent_since is None:
-            node.silent_since = held.now - lease.gap
-            left = lease.lease + lease.margin - lease.gap
-            text = f"Heartbeats of {node.name} are missed; it is given up in {left:.1f} s if none comes."
-            journal.add(held, text, code=CONTACT_LOST, severity=Severity.WARNING, node=node)
-        elif node.pk not in silent and node.silent_since is not None:
-            node.silent_since = None
-            journal.add(held, f"{node.name} is heard again.", code=CONTACT_LOST, node=node)
-        else:
-            continue
-        node.save(update_fields=["silent_since"])
+def _note_silence(held: Held, node: Node, silence: float, lease: LeaseTerms) -> None:
+    """Say what a node's silence means, each time that it comes to mean something else."""
+    if not _is_news(node, silence, lease):
+        return
+    left = max(lease.lease, node.granted_ms / 1000) + lease.margin - silence
+    if silence > lease.isolation:
+        node.isolated = True
+        node.silent_since = node.silent_since or held.now - silence
+        text = (
+            f"{node.name} is isolated: it was not heard for {silence:.1f} s. Its groups stay with it; "
+            f"it is given up in {left:.0f} s if no heartbeat comes."
+        )
+        journal.add(held, text, code=ISOLATED, severity=Severity.ERROR, node=node)
+    elif silence > lease.gap:
+        node.silent_since = held.now - silence
+        text = f"Heartbeats of {node.name} are missed; it is given up in {left:.1f} s if none comes."
+        journal.add(held, text, code=CONTACT_LOST, severity=Severity.WARNING, node=node)
+    else:
+        code = NOT_ISOLATED if node.isolated else CONTACT_LOST
+        text = f"{node.name} is no longer isolated." if node.isolated else f"{node.name} is heard again."
+        node.isolated, node.silent_since = False, None
+        journal.add(held, text, code=code, node=node)
+    node.save(update_fields=["isolated", "silent_since"])
 
 
 def _heard(held: Held, nodes: list[Node]) -> None:
@@ -130,7 +160,8 @@ def _lose(held: Held, node: Node) -> None:
     """The node's lease is over, unless it was heard this very moment."""
     lost = Node.objects.filter(pk=node.pk, incarnation=node.incarnation, heartbeat=node.heartbeat)
     unfenced = fences.is_needed(node)
-    if lost.update(state=NodeState.DOWN, state_since=held.now, silent_since=None, unfenced=unfenced):
+    down = {"state": NodeState.DOWN, "state_since": held.now, "silent_since": None, "isolated": False}
+    if lost.update(**down, unfenced=unfenced):
         how = "no heartbeat came, and its lease is over"
         _went_down(held, node, how, waits=unfenced)
         if unfenced:
@@ -139,25 +170,28 @@ def _lose(held: Held, node: Node) -> None:
 
 def leave(held: Held, node: Node) -> None:
     """The node stopped in order: it runs nothing any more."""
-    Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, state_since=held.now, silent_since=None)
-    _went_down(held, node, "its agent was stopped", Severity.WARNING)
+    Node.objects.filter(pk=node.pk).update(
+        state=NodeState.DOWN, state_since=held.now, silent_since=None, isolated=False
+    )
+    _went_down(held, node, "its agent was stopped", in_order=True)
 
 
-def _went_down(
-    held: Held, node: Node, how: str, severity: Severity = Severity.SEVERE, *, waits: bool = False
-) -> None:
+def _went_down(held: Held, node: Node, how: str, *, in_order: bool = False, waits: bool = False) -> None:
     """`waits`: it has fence devices, and its groups wait until it is confirmed off."""
     change = (NodeState(node.state).label, NodeState.DOWN.label)
+    severity = Severity.WARNING if in_order else Severity.SEVERE
     held.losses[node.pk] = how
     text = f"{node.name} went down: {how}."
     if waits:
         text += " Its groups wait until it is confirmed off: it is fenced."
     journal.add(held, text, code=NODE_LOST, severity=severity, node=node, change=change)
+    if not in_order:
+        quarantine.dropped_out(held, node.pk)
     decide.run(held, Group.objects.filter(owner=node).values_list("pk", flat=True))
 
 
-def join(held: Held, node: Node, incarnation: int, number: int) -> None:
-    """A new life of the node begins. Whatever its earlier life ran is gone.
+def join(held: Held, node: Node, incarnation: int, number: int, lease_ms: int) -> None:
+    """A new life of the node begins, with a lease of `lease_ms`. Whatever its earlier life ran is gone.
 
     Where that life ended unseen, its groups are started again where they are: a restart of the
     whole cluster, or of its broker, must not look like the loss of every node.
@@ -165,15 +199,17 @@ def join(held: Held, node: Node, incarnation: int, number: int) -> None:
     owned = list(Group.objects.filter(owner=node).values_list("pk", flat=True))
     seen = _observer is not None and _observer.watch.saw_end(node.pk, clock.monotonic(), terms(held.cluster))
     if node.state in MEMBERS and seen:
-        Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, silent_since=None)
+        Node.objects.filter(pk=node.pk).update(state=NodeState.DOWN, silent_since=None, isolated=False)
         _went_down(held, node, "its agent ended, and a new one started")
+        node.refresh_from_db()
     else:
         decide.restarted_in_place(held, owned)
     fences.node_came(held, node)
     before = NodeState(node.state).label
-    node.state = NodeState.PAUSED if node.paused else NodeState.UP
-    node.state_since, node.silent_since = held.now, None
+    node.state = node.standing
+    node.state_since, node.silent_since, node.isolated = held.now, None, False
     node.incarnation, node.heartbeat, node.reports = incarnation, number, 0
+    node.granted_ms = lease_ms
     node.save()
     if _observer is not None:  # a node that joins through this process was heard by it
         _observer.watch = _observer.watch.heard(node.pk, incarnation, number, clock.monotonic())
@@ -182,6 +218,12 @@ def join(held: Held, node: Node, incarnation: int, number: int) -> None:
         held, f"{node.name} joined and is {label}.", code=NODE_JOINED, node=node, change=(before, label)
     )
     came_up(held, node, by_policy=True)
+
+
+def end_quarantine(held: Held, node: int, why: str) -> None:
+    """The node may take groups again."""
+    if (row := quarantine.end(held, node, why)) is not None:
+        came_up(held, row, by_policy=True)
 
 
 def came_up(held: Held, node: Node, *, by_policy: bool) -> None:

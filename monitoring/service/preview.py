@@ -15,7 +15,7 @@ from monitoring.core.states import ResourceState
 from monitoring.models import FailoverRecord, FenceStep, Group, Node, Operation, Resource
 from monitoring.service import snapshot
 from monitoring.service.fencing import fences
-from monitoring.service.intents import GROUP_KINDS, NODE_KINDS, RESOURCE_KINDS, under_way
+from monitoring.service.intents import CLUSTER_KINDS, GROUP_KINDS, NODE_KINDS, RESOURCE_KINDS, under_way
 from monitoring.service.lock import Held, cluster_lock
 
 UNDO = {
@@ -27,7 +27,16 @@ UNDO = {
     "pause": "resume",
     "drain": "resume",
     "resume": "pause",
+    "maintenance": "end-maintenance",
+    "end-maintenance": "maintenance",
 }
+_MAINTENANCE = (
+    "Its resources are watched and reported as before. Nothing is restarted, moved or failed over, "
+    "and no action on it is taken, until maintenance ends.",
+    "What you stop or break by hand stays as you left it. A node that loses its lease still ends what it "
+    "runs, and nothing starts elsewhere.",
+)
+_END = "What failed meanwhile is dealt with at once, as if it failed now."
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ def of(
 ) -> Preview:
     """Say what `kind` would do; changes nothing. Refused where what it is about does not exist."""
     with cluster_lock() as held:
+        if kind in CLUSTER_KINDS and group is None:
+            return _of_cluster(held, kind)
         if kind in GROUP_KINDS:
             return _of_group(held, kind, group, node)
         if kind in RESOURCE_KINDS:
@@ -107,6 +118,8 @@ def _of_group(held: Held, kind: str, group_id: int | None, target: int | None) -
         "online": f"{group.name} comes online on {where}, without what operators have stopped in it.",
         "restart": f"All of {group.name} goes offline on {where}, then comes online there again.",
     }
+    if kind in CLUSTER_KINDS:
+        return _of_maintenance(held, kind, group, view, world)
     kinds = ("restart",) if kind == "restart" else ("move", "failback", "drain")
     choices = tuple(placement.candidates(view, world)) if kind == "move" else ()
     seconds = typical_seconds(group.pk, kinds) if kind in ("move", "restart") else None
@@ -120,6 +133,32 @@ def _of_group(held: Held, kind: str, group_id: int | None, target: int | None) -
         undo=UNDO.get(kind, ""),
         busy=under_way(group),
         refused=_trial(view, Intent(0, kind, "", node=target), world, held.now),
+    )
+
+
+def _of_maintenance(held: Held, kind: str, group: Group, view: GroupView, world: World) -> Preview:
+    begins = kind == "maintenance"
+    return Preview(
+        kind=kind,
+        title=f"{'Start' if begins else 'End'} maintenance of {group.name}",
+        sentences=_MAINTENANCE if begins else (_END,),
+        undo=UNDO[kind],
+        busy=under_way(group),
+        refused=_trial(view, Intent(0, kind, ""), world, held.now),
+    )
+
+
+def _of_cluster(held: Held, kind: str) -> Preview:
+    begins, cluster = kind == "maintenance", held.cluster
+    state = "in maintenance already" if begins else "not in maintenance"
+    return Preview(
+        kind=kind,
+        title=f"{'Start' if begins else 'End'} maintenance of {cluster.name}",
+        sentences=tuple(text.replace("Its resources", "All groups") for text in _MAINTENANCE)
+        if begins
+        else (_END, "Groups that are in maintenance by themselves stay so."),
+        undo=UNDO[kind],
+        refused=f"The cluster is {state}." if cluster.maintenance == begins else "",
     )
 
 
@@ -262,6 +301,14 @@ def _confirm_off(node: Node, hosted: list[Group], world: World, notes: _Notes) -
     )
 
 
+def _clear_quarantine(node: Node, hosted: list[Group], world: World, notes: _Notes) -> None:
+    times = len(node.departures)
+    notes.sentences.append(
+        f"{node.name} takes groups again at once, though it dropped out {times} times within an hour. "
+        "The count begins anew."
+    )
+
+
 _ON_NODES: dict[str, Callable[[Node, list[Group], World, _Notes], None]] = {
     "pause": _pause,
     "drain": _drain,
@@ -269,4 +316,5 @@ _ON_NODES: dict[str, Callable[[Node, list[Group], World, _Notes], None]] = {
     "evict": _evict,
     "fence": _fence,
     "confirm-off": _confirm_off,
+    "clear-quarantine": _clear_quarantine,
 }

@@ -27,6 +27,7 @@ def world(held: Held, nodes: Mapping[int, Node]) -> World:
         loads_of=_loads,
         max_storage_groups_per_node=held.cluster.max_storage_groups_per_node,
         enforced_anti_affinity=held.cluster.enforced_anti_affinity,
+        maintenance=held.cluster.maintenance,
         hour=local.hour,
         seconds_to_next_hour=3600.0 - local.minute * 60 - local.second,
         resend_after=RESEND_AFTER,
@@ -43,7 +44,17 @@ def node_view(node: Node, loss: str) -> NodeView:
         state = NodeState.JOINING
     lost = state is NodeState.DOWN and not node.unfenced
     awaited = membership.awaited_until(node.pk) if lost else 0.0
-    return NodeView(node.pk, node.name, state, lost, awaited, loss)
+    return NodeView(
+        node.pk,
+        node.name,
+        state,
+        lost,
+        awaited,
+        loss,
+        isolated=node.isolated,
+        paused=node.paused,
+        quarantined=node.quarantined_until is not None,
+    )
 
 
 def _loads() -> tuple[Load, ...]:
@@ -122,7 +133,9 @@ class GroupRows:
             anti_affinity=_classes(group.anti_affinity),
             priority=group.priority,
             wanted=tuple((rid, want, attempt) for rid, want, attempt in group.wanted),
+            watch_only=group.watch_only,
             sent_at=group.sent_at,
+            maintenance=group.maintenance,
         )
 
     def assignment(self, view: GroupView, incarnation: int, operation: int | None) -> Assignment:
@@ -138,6 +151,7 @@ class GroupRows:
                 _spec(row, self.requires.get(row.pk, ()), *wants[row.pk]) for row in self.resources[view.id]
             ),
             operation=operation,
+            watch_only=view.watch_only,
         )
 
 

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import trigger_client_event
 
 from monitoring.core.model import Refused
-from monitoring.models import Event, Group, Node, Resource
+from monitoring.models import Cluster, Event, Group, Node, Resource
 from monitoring.models.roles import has_role
 from monitoring.service import intents, preview
 from monitoring.web import verbs
@@ -39,16 +39,23 @@ FAILBACK = (
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an action is about. `what` names it for the cluster service: group, node or resource."""
+    """What an action is about. `what` names it: group, node, resource, or cluster."""
 
     what: str
-    row: Group | Node | Resource
+    row: Cluster | Group | Node | Resource
 
     @property
     def url(self) -> str:
-        return reverse(self.what, args=[self.row.pk])
+        return reverse("overview") if self.what == "cluster" else reverse(self.what, args=[self.row.pk])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """How the cluster service is told what it is; the cluster itself is not named."""
+        return {} if self.what == "cluster" else {self.what: self.row.pk}
 
     def events(self) -> Any:
+        if isinstance(self.row, Cluster):
+            return Event.objects.filter(operation__kind__in=verbs.CLUSTER, group=None)
         if isinstance(self.row, Resource):
             return Event.objects.filter(group_id=self.row.group_id)
         return Event.objects.filter(**{f"{self.what}_id": self.row.pk})
@@ -74,6 +81,11 @@ class ActionForm(forms.Form):
         if typed.strip().upper() != str(self.subject.row).upper():
             raise forms.ValidationError(f"Type {self.subject.row} to confirm.")
         return typed
+
+
+def cluster_action(request: HttpRequest, verb: str) -> HttpResponse:
+    allowed = _allowed(request, verbs.CLUSTER, verb)
+    return _action(request, Subject("cluster", get_object_or_404(Cluster)), allowed)
 
 
 def group_action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
@@ -116,7 +128,7 @@ def _action(request: HttpRequest, subject: Subject, verb: Verb) -> HttpResponse:
 
 def _submit(request: HttpRequest, subject: Subject, verb: Verb, form: ActionForm) -> HttpResponse:
     given = form.cleaned_data
-    about: dict[str, Any] = {subject.what: subject.row.pk}
+    about = subject.about
     if "node" in verb.asks:
         about["node"] = given["node"]
     if "failback" in verb.asks:
@@ -142,7 +154,7 @@ def _ask(
     """The confirmation: what will happen, and the questions; what was typed before stays."""
     seen = live_from(request).seq
     given = form.data if form is not None else request.GET
-    expected = preview.of(verb.kind, **{subject.what: subject.row.pk})
+    expected = preview.of(verb.kind, **subject.about)
     free = [candidate.node for candidate in expected.candidates if not candidate.refusal]
     chosen = given.get("node", "")
     news = []

@@ -1,4 +1,5 @@
-"""Addresses of the actions: /groups/1/move/ is named group-move, /nodes/2/drain/ node-drain."""
+"""Addresses of the actions: /groups/1/move/ is named group-move, /nodes/2/drain/ node-drain;
+/cluster/maintenance/ cluster-maintenance."""
 
 from __future__ import annotations
 
@@ -14,4 +15,8 @@ urlpatterns = [
         ("resource", actions.resource_action, verbs.RESOURCE),
     )
     for verb in known
+]
+urlpatterns += [
+    path(f"cluster/{verb}/", actions.cluster_action, {"verb": verb}, name=f"cluster-{verb}")
+    for verb in verbs.CLUSTER
 ]

@@ -19,11 +19,12 @@ class ClusterLabel:
 
     name: str
     seq: int
+    maintenance: bool = False
 
 
 def read_label() -> ClusterLabel:
     """One query."""
-    row = Cluster.objects.values_list("name", "last_event").first()
+    row = Cluster.objects.values_list("name", "last_event", "maintenance").first()
     return ClusterLabel(*row) if row else ClusterLabel("No cluster yet", 0)
 
 

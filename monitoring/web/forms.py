@@ -131,6 +131,21 @@ class ClusterForm(TopologyForm):
         label="Margin",
         help_text="On top of the lease, before another node may start a group.",
     )
+    resiliency_period_s = NumberField(
+        minimum=0,
+        maximum=3600,
+        label="ResiliencyPeriod",
+        help_text="Seconds that a node that is cut off runs on before its groups go elsewhere. 0: a lease.",
+    )
+    quarantine_threshold = NumberField(
+        minimum=0,
+        maximum=100,
+        label="QuarantineThreshold",
+        help_text="A node that drops out so often within an hour takes no groups for a while. 0: never.",
+    )
+    quarantine_duration_s = NumberField(
+        minimum=60, maximum=604_800, label="QuarantineDuration", help_text="How long that is, in seconds."
+    )
     max_storage_groups_per_node = NumberField(
         minimum=1, maximum=1000, label="Storage groups on one node", help_text="A move beyond is refused."
     )
@@ -138,6 +153,18 @@ class ClusterForm(TopologyForm):
         required=False,
         label="Enforce anti-affinity",
         help_text="Anti-affine groups never share a node, even if one stays offline.",
+    )
+
+
+class NodeForm(TopologyForm):
+    """What may be changed of a node (semantics 3.4)."""
+
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    resiliency_period_s = NumberField(
+        minimum=-1,
+        maximum=3600,
+        label="ResiliencyPeriod",
+        help_text="Seconds that it runs on, cut off, before its groups move. -1: as the cluster says.",
     )
 
 

@@ -28,11 +28,15 @@ GROUP: Mapping[str, Verb] = {
     "offline": Verb("offline", "Take offline", "power", "danger"),
     "online": Verb("online", "Bring online", "play"),
     "restart": Verb("restart", "Restart", "rotate-cw", "danger"),
+    "maintenance": Verb("maintenance", "Start maintenance", "wrench"),
+    "end-maintenance": Verb("end-maintenance", "End maintenance", "play"),
 }
+CLUSTER: Mapping[str, Verb] = {name: GROUP[name] for name in ("maintenance", "end-maintenance")}
 NODE: Mapping[str, Verb] = {
     "pause": Verb("pause", "Pause", "pause"),
     "drain": Verb("drain", "Drain", "droplets"),
     "resume": Verb("resume", "Resume", "play", asks=("failback",)),
+    "clear-quarantine": Verb("clear-quarantine", "Clear quarantine", "play"),
     "evict": Verb("evict", "Evict", "log-out", "danger", Role.ADMINISTRATOR, ("confirm",)),
 }
 RESOURCE: Mapping[str, Verb] = {

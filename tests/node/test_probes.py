@@ -19,6 +19,8 @@ class Resource:
         self.calls: list[str] = []
         self.failures: list[tuple[str, int]] = []
         self.changes = 0
+        self.in_maintenance = False
+        self.tolerated = 0
         self.denials: list[str] = []
 
     async def call(self, name: str) -> bool:
@@ -31,6 +33,10 @@ class Resource:
 
     def probe_failed(self, cause: str, code: int) -> None:
         self.failures.append((cause, code))
+
+    def tolerates(self, cause: str) -> bool:
+        self.tolerated += self.in_maintenance
+        return self.in_maintenance
 
     def probe_changed(self) -> None:
         self.changes += 1

@@ -105,7 +105,7 @@ def join(node: Node) -> None:
     """A new life of it begins."""
     with cluster_lock() as held:
         fresh = Node.objects.get(pk=node.pk)
-        membership.join(held, fresh, fresh.incarnation + 10, 1)
+        membership.join(held, fresh, fresh.incarnation + 10, 1, 3000)
 
 
 def go_on(me: str = ME) -> None:

@@ -79,7 +79,13 @@ class World:
     def _build(self) -> None:
         _clean()
         interval, lease, margin = self.rng.choice(TERMS)
-        Cluster.objects.create(pk=1, heartbeat_interval_ms=interval, lease_ms=lease, margin_ms=margin)
+        Cluster.objects.create(
+            pk=1,
+            heartbeat_interval_ms=interval,
+            lease_ms=lease,
+            margin_ms=margin,
+            quarantine_threshold=0,
+        )
         kind = ResourceType.objects.create(
             name=TYPE, dll_name="sim", is_alive_ms=1500, pending_timeout_ms=2500
         )

@@ -76,6 +76,10 @@ class Command(BaseCommand):
             const="policy",
             help="bring back groups that prefer it: policy (also without a word) asks each group's own",
         )
+        maintenance = add("maintenance", "Watch a group, or all, and leave it as it is", acting)
+        maintenance.add_argument("switch", choices=("on", "off"))
+        maintenance.add_argument("group", nargs="?", help="the whole cluster where none is named")
+        add("clear-quarantine", "Let a node that kept dropping out take groups again", acting, "node")
         add("evict", "Remove a node from the cluster", acting, "node")
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
@@ -176,6 +180,8 @@ class Command(BaseCommand):
             kind = f"resource-{options['verb']}"
         elif kind == "pause" and options["drain"]:
             kind = "drain"
+        elif kind == "maintenance" and options["switch"] == "off":
+            kind = "end-maintenance"
         accepted = intents.submit(
             kind,
             by=_who(),

@@ -66,6 +66,7 @@ class GroupSummary:
     asked: Asked | None
     given_up: bool
     wanted: bool
+    maintenance: bool
 
     @property
     def away(self) -> bool:
@@ -226,6 +227,7 @@ def _summary(group: Group, tally: Tally, preferred: tuple[NodeRef, ...], steps: 
         asked=Asked.of(group.transit_operation) or Asked.of(group.operation),
         given_up=group.given_up,
         wanted=group.persistent_online,
+        maintenance=group.maintenance,
     )
 
 

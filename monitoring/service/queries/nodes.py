@@ -27,6 +27,8 @@ class NodeSummary:
     drain_status: str
     hosted: int
     failed: int
+    isolated: bool
+    quarantined_until: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class NodeDetail:
     heartbeat_interval_ms: int
     lease_ms: int
     margin_ms: int
+    resiliency_period_s: int
+    departures: int
     groups: tuple[GroupSummary, ...]
     preferring: tuple[GroupSummary, ...]
     """Groups that prefer this node first and run elsewhere."""
@@ -74,8 +78,10 @@ def node_detail(id: int) -> NodeDetail | None:
         reports=node.reports,
         refused_messages=node.refused_messages,
         heartbeat_interval_ms=cluster.heartbeat_interval_ms,
-        lease_ms=cluster.lease_ms,
+        lease_ms=node.lease_ms(cluster),
         margin_ms=cluster.margin_ms,
+        resiliency_period_s=(node.lease_ms(cluster) - cluster.lease_ms) // 1000,
+        departures=len(node.departures),
         groups=tuple(group for group in groups if group.owner and group.owner.id == id),
         preferring=tuple(group for group in groups if group.away and group.preferred[0].id == id),
         storage_groups=storage_groups([id]).get(id, 0),
@@ -117,6 +123,8 @@ def _summary(node: Node) -> NodeSummary:
         drain_status=node.drain_status,
         hosted=node.hosted,  # type: ignore[attr-defined]  # annotated by _counted
         failed=node.failed,  # type: ignore[attr-defined]
+        isolated=node.isolated,
+        quarantined_until=node.quarantined_until,
     )
 
 

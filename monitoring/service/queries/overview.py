@@ -61,6 +61,7 @@ class Card:
     cause: str
     given_up: bool
     wanted: bool
+    maintenance: bool
 
     @property
     def retry_at(self) -> float | None:
@@ -100,6 +101,8 @@ class Column:
     drain_status: str
     hosted: int
     storage_groups: int
+    isolated: bool
+    quarantined_until: float | None
 
     @property
     def down(self) -> bool:
@@ -126,6 +129,7 @@ class Overview:
     heartbeat_ms: int
     lease_ms: int
     storage_limit: int
+    maintenance: bool
 
 
 def overview(only: Collection[int] | None = None) -> Overview:
@@ -150,6 +154,7 @@ def overview(only: Collection[int] | None = None) -> Overview:
         heartbeat_ms=cluster.heartbeat_interval_ms,
         lease_ms=cluster.lease_ms,
         storage_limit=cluster.max_storage_groups_per_node,
+        maintenance=cluster.maintenance,
     )
 
 
@@ -210,6 +215,7 @@ def _card(
         cause=group.transit_cause,
         given_up=group.given_up,
         wanted=group.persistent_online,
+        maintenance=group.maintenance,
     )
 
 
@@ -224,6 +230,8 @@ def _column(node: Node, hosted: int, stores: int) -> Column:
         drain_status=node.drain_status,
         hosted=hosted,
         storage_groups=stores,
+        isolated=node.isolated,
+        quarantined_until=node.quarantined_until,
     )
 
 
@@ -241,11 +249,15 @@ def _requirements(only: Collection[int] | None) -> Mapping[int, Mapping[int, Req
 def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, bool]]) -> Health:
     nodes = list(nodes)
     down = [node.name for node in nodes if node.state in _DOWN]
-    paused = [node.name for node in nodes if node.state == NodeState.PAUSED]
+    paused = [node.name for node in nodes if node.state == NodeState.PAUSED and node.paused]
+    kept_out = [node.name for node in nodes if node.quarantined_until is not None]
+    isolated = [node.name for node in nodes if node.isolated]
     detail = ". ".join(
         part
         for part in (
             f"{_names(down)} {_is(down)} down" if down else "",
+            f"{_names(isolated)} {_is(isolated)} isolated" if isolated else "",
+            f"{_names(kept_out)} {_is(kept_out)} quarantined" if kept_out else "",
             f"{_names(paused)} {_is(paused)} paused" if paused else "",
         )
         if part
@@ -281,7 +293,7 @@ def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, boo
             f"{online} of {_count(groups, 'group')} online, {_names(named[GroupState.PENDING])} on the way",
             detail,
         )
-    tone = "warn" if down or paused else "ok"
+    tone = "warn" if down or paused or kept_out or isolated else "ok"
     up = len(nodes) - len(down)
     if online == count:
         which = f"All {count} groups" if count > 1 else "The group is"

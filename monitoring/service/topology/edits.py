@@ -36,6 +36,9 @@ PROPERTY_NAMES = {
     "anti_affinity": "AntiAffinityClassNames",
     "priority": "Priority",
     "enforced_anti_affinity": "ClusterEnforcedAntiAffinity",
+    "resiliency_period_s": "ResiliencyPeriod",
+    "quarantine_threshold": "QuarantineThreshold",
+    "quarantine_duration_s": "QuarantineDuration",
 }
 """The domain's names of fields (semantics section 3); others are named as in the database."""
 

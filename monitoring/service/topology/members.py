@@ -16,10 +16,15 @@ CLUSTER_SETTINGS = frozenset(
         "heartbeat_interval_ms",
         "lease_ms",
         "margin_ms",
+        "resiliency_period_s",
+        "quarantine_threshold",
+        "quarantine_duration_s",
         "max_storage_groups_per_node",
         "enforced_anti_affinity",
     }
 )
+
+NODE_SETTINGS = frozenset({"description", "resiliency_period_s"})
 
 
 def add_node(name: str, *, description: str = "", by: str, reason: str = "") -> Node:
@@ -43,12 +48,12 @@ def add_node(name: str, *, description: str = "", by: str, reason: str = "") -> 
 
 
 def edit_node(node_id: int, values: Mapping[str, Any], *, by: str, reason: str = "") -> Node:
-    """Change a node's description; its name is fixed (semantics 3.4)."""
+    """Change a node's description or ResiliencyPeriod; its name is fixed (semantics 3.4)."""
     with edit(by, reason) as change:
         node = Node.objects.filter(pk=node_id).first()
         if node is None:
             raise refuse("node", "This node does not exist any more.")
-        changes = assign(node, values, frozenset({"description"}))
+        changes = assign(node, values, NODE_SETTINGS)
         if changes:
             node.save(update_fields=list(values))
             change.record(f"changed the node {node}: {', '.join(changes)}", node)
@@ -59,13 +64,9 @@ def edit_cluster(values: Mapping[str, Any], *, by: str, reason: str = "") -> Clu
     """Change the cluster's settings; nodes get new lease times with their next heartbeat."""
     with edit(by, reason) as change:
         cluster = change.held.cluster
-        granted = max(cluster.lease_ms, cluster.held_lease_ms if change.held.now < cluster.held_until else 0)
         changes = assign(cluster, values, CLUSTER_SETTINGS)
         if changes:
-            if cluster.lease_ms < granted:  # nodes may hold the longer one until it runs out
-                cluster.held_lease_ms = granted
-                cluster.held_until = change.held.now + (granted + cluster.margin_ms) / 1000
-            cluster.save(update_fields=[*values, "held_lease_ms", "held_until"])
+            cluster.save(update_fields=list(values))
             exchange.check_storage_groups("max_storage_groups_per_node")
             change.record(f"changed the cluster: {', '.join(changes)}", cluster)
     return cluster

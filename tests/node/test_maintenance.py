@@ -1,0 +1,40 @@
+"""A group in maintenance: its resources are watched, and whatever happens to them they are left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from monitoring.core.messages import Assignment
+from monitoring.core.states import ResourceState as S
+from tests.node.harness import AgentProcess, FakeService, spec
+
+
+def assign(service: FakeService, switch: Path, serial: int, *, watch_only: bool) -> None:
+    specs = (spec(1, "Test Job", switch),)
+    service.send(Assignment(service.incarnation, 1, "GROUP1", 1, serial, specs, watch_only=watch_only))
+    service.wait(lambda: [g for g in service.group_reports() if g.serial == serial])
+
+
+def test_a_service_that_ends_in_maintenance_is_told_of_and_judged_when_it_is_over(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    service.assign(spec(1, "Test Job", switch))
+    service.wait_state(1, S.ONLINE)
+    assign(service, switch, 2, watch_only=True)
+    os.kill(agent.running()[1][0], signal.SIGKILL)
+    service.wait(lambda: [e for e in service.logs() if "maintenance: nothing is done" in e.text])
+    assert service.states[1].state is S.ONLINE
+    assign(service, switch, 3, watch_only=False)
+    assert service.wait_state(1, S.FAILED).cause.startswith("IsAlive")
+
+
+def test_an_agent_that_stops_takes_offline_what_is_in_maintenance(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    service.assign(spec(1, "Test Job", switch))
+    service.wait_state(1, S.ONLINE)
+    assign(service, switch, 2, watch_only=True)
+    assert agent.stop() == 0
+    assert not agent.running().get(1)
