@@ -119,6 +119,8 @@ class LiveCluster(Installation):
 
     def calm_down(self) -> None:
         """Bring every group home: all nodes Up, each group Online on the first of its preferred owners."""
+        for node in Node.objects.using(self._alias).exclude(quarantined_until=None):
+            self.cli("clear-quarantine", node.name)
         wait_until(self.all_nodes_up, 30, "all nodes Up")
         for group in self.groups():
             home = group.preferences.using(self._alias).select_related("node").first()
