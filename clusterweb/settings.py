@@ -21,6 +21,7 @@ CLUSTERWEB_DEBUG         1 for Django's debug pages; never in production
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import secrets
@@ -147,6 +148,20 @@ TEMPLATES = [
     }
 ]
 
+# Half of the default lease (3 s) is what one frozen or vanished process may cost the others: then
+# the server ends its transaction, and with it its locks. Who waits for such a lock waits a little
+# longer than that, so that it gets it and does not give up at the same moment. No limit on a
+# statement that runs: those under the lock are short, and a migration or a backup may take long.
+# The rest is for a server that is gone without a word. `?name=value` in DATABASE_URL wins.
+POSTGRESQL_OPTIONS = {
+    "options": "-c idle_in_transaction_session_timeout=1500 -c lock_timeout=2500",
+    "connect_timeout": 2,
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 2000,
+}
+
 DATABASES = {
     "default": dj_database_url.parse(
         os.environ.get("DATABASE_URL") or f"sqlite:///{HOME / 'clusterweb.sqlite3'}",
@@ -154,7 +169,9 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"]["OPTIONS"] = {**POSTGRESQL_OPTIONS, **DATABASES["default"].get("OPTIONS", {})}
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that will write waits for its turn at the start and never
     # fails in the middle. FULL: an accepted intent survives a loss of power.
     DATABASES["default"]["OPTIONS"] = {
@@ -190,8 +207,11 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # __Host-: a browser takes such a cookie over TLS only, and from this very host
 _PREFIX = "__Host-" if HTTPS else ""
-SESSION_COOKIE_NAME = f"{_PREFIX}clusterweb_session_{PORT}"
-CSRF_COOKIE_NAME = f"{_PREFIX}clusterweb_csrf_{PORT}"
+# Browsers do not keep the cookies of two ports apart. All web processes of one cluster share the
+# secret key, and with it the names; two copies on one machine do not.
+_COPY = hashlib.sha256(f"cookies {SECRET_KEY}".encode()).hexdigest()[:8]
+SESSION_COOKIE_NAME = f"{_PREFIX}clusterweb_session_{_COPY}"
+CSRF_COOKIE_NAME = f"{_PREFIX}clusterweb_csrf_{_COPY}"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -18,6 +19,7 @@ from monitoring.api.auth import SAFE_METHODS, user_of
 from monitoring.api.problems import ProblemError, invalid
 from monitoring.core.model import Refused
 from monitoring.models.roles import Role, has_role
+from monitoring.service.lock import UndoneError
 from monitoring.service.lookup import UnknownNameError
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,13 @@ def endpoint(
                 return ProblemError(status, str(error), error.field).response()
             except Refused as error:
                 return ProblemError(HTTPStatus.CONFLICT, error.message, error.field).response()
+            except UndoneError:
+                text = "The database was busy or restarted. Nothing was changed: try again."
+                return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, text).response()
+            except DatabaseError:
+                log.exception("%s %s: no database", request.method, request.path)
+                text = "The database does not answer. An action may have been accepted or not: look first."
+                return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, text).response()
             except Exception:
                 log.exception("%s %s failed", request.method, request.path)
                 text = "The cluster service could not answer; its log says why."

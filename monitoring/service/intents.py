@@ -15,7 +15,7 @@ from monitoring.core.model import Intent, Refused
 from monitoring.models import Group, Node, Operation, Resource
 from monitoring.service import decide, drains, journal, membership, snapshot
 from monitoring.service.fencing import fences
-from monitoring.service.lock import Held, cluster_lock
+from monitoring.service.lock import Held, again, cluster_lock
 from monitoring.service.topology import rules
 
 GROUP_KINDS = ("move", "online", "offline", "restart", *MAINTENANCE)
@@ -37,6 +37,7 @@ class Accepted:
     notice: str = ""
 
 
+@again
 def submit(
     kind: str,
     *,

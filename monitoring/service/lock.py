@@ -3,23 +3,43 @@
 On PostgreSQL the row is locked; on SQLite the transaction is IMMEDIATE, which comes to
 the same. Inside, history is numbered and messages are gathered; they leave only after the
 commit, so that nobody hears of what did not happen.
+
+Any number of processes may want the lock. One that freezes with it in hand loses its transaction
+after a while (POSTGRESQL_OPTIONS in the settings); the others go on, and it finds on waking that
+nothing of what it did counts. `again` is for who is refused the lock for such a reason.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
-from django.db import transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
 from monitoring.core.messages import Downward
 from monitoring.models import Cluster, Group, Node, Resource
 from monitoring.service import clock, publish
 
+log = logging.getLogger(__name__)
+
 # SQLite waits for a lock by sleeping; threads of one process need not.
 _turn = threading.RLock()
+
+CLOCK_KEPT = 1.0
+"""Seconds that the written cluster time may be behind the times that are written beside it."""
+TRIES = 3
+
+
+class UndoneError(OperationalError):
+    """The database ended the transaction before its commit: nothing of it has happened.
+
+    It was restarted, or had no more patience with a lock or with this process.
+    """
 
 
 @dataclass
@@ -60,6 +80,7 @@ def cluster_lock() -> Iterator[Held]:
         if outer is not None:
             yield outer
             return
+        committing = False
         try:
             with transaction.atomic():
                 cluster = Cluster.objects.select_for_update().get()
@@ -69,20 +90,54 @@ def cluster_lock() -> Iterator[Held]:
                 yield held
                 if held.dirty:  # the task that says so may be lost; the ticker looks here
                     Group.objects.filter(pk__in=held.dirty).update(wake_at=held.now)
-                if cluster.last_event != before:
-                    _number(held)
+                _number(held, before)
+                committing = True
+        except (OperationalError, InterfaceError, InternalError) as error:
+            if committing:
+                raise  # nobody knows whether it counts
+            raise UndoneError(str(error)) from error
         finally:
             _local.held = None
     publish.after_commit(held)
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def again(work: Callable[P, T]) -> Callable[P, T]:
+    """Do `work`, which takes the lock, anew where the database undid it. UndoneError in the end."""
+
+    @functools.wraps(work)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return work(*args, **kwargs)
+            except UndoneError as error:
+                if not tries_left or getattr(_local, "held", None) is not None:
+                    raise
+                log.warning("tried again: %s", error)
+                connection.close_if_unusable_or_obsolete()
+        raise AssertionError
+
+    return tried
+
+
 _local = threading.local()
 
 
-def _number(held: Held) -> None:
-    """Save the counters, and write on each changed row which event changed it last."""
-    held.cluster.clock = held.now
-    held.cluster.save(update_fields=["last_event", "clock"])
+def _number(held: Held, before: int) -> None:
+    """Save the counters, and write on each changed row which event changed it last.
+
+    The time is also written without an event, where it has gone on: whoever takes over goes on
+    from it, and must not be behind the timers that were set meanwhile.
+    """
+    numbered = held.cluster.last_event != before
+    if numbered or held.now - held.cluster.clock >= CLOCK_KEPT:
+        held.cluster.clock = held.now
+        held.cluster.save(update_fields=["last_event", "clock"])
+    if not numbered:
+        return
     for model, ids in ((Group, held.groups), (Node, held.nodes), (Resource, held.resources)):
         if ids:
             model._default_manager.filter(pk__in=ids).update(changed=held.seq)

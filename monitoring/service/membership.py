@@ -1,7 +1,8 @@
 """Nodes that come, fall silent, are lost, leave: the observer's side of the leases.
 
-One observer a process. Only the cluster service observes (its ticker begins it); other
-processes take the states that it wrote.
+One observer a process, and as many as there are workers of the cluster service (`observe` is
+called by their tickers); other processes take the states that they wrote. Each observer goes by
+what it has seen itself, by its own monotonic clock; what they conclude meets under the lock.
 """
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ class Observer:
     """What this process has seen of the nodes. Several processes may observe, each for itself."""
 
     watch: Watch
-    since: float
-    """Cluster time at which it began."""
     looked: float = float("-inf")
     """Monotonic seconds of its last look."""
     grants: Grants = field(default_factory=Grants)
@@ -41,12 +40,14 @@ _observer: Observer | None = None
 def observe() -> None:
     """Make this process an observer of the nodes, from now on."""
     global _observer
-    _observer = Observer(Watch.start(clock.monotonic()), clock.now())
+    _observer = Observer(Watch.start(clock.monotonic()))
 
 
 def awaited_until(node: int) -> float:
     """Cluster time until which groups wait for a node that may still be starting, as this cluster is."""
-    return 0.0 if _observer is None or is_heard(node) else _observer.since + STARTUP_GRACE
+    if _observer is None or is_heard(node):
+        return 0.0
+    return clock.at(_observer.watch.started) + STARTUP_GRACE
 
 
 def is_heard(node: int) -> bool:
@@ -85,8 +86,9 @@ def look(observer: Observer) -> None:
     released = [n for n in nodes if n.quarantined_until is not None and n.quarantined_until <= clock.now()]
     if newly or lost or changed or released or no_contact != (cluster.contact_lost_since is not None):
         with cluster_lock() as held:
-            _note_contact(held, no_contact)
-            for node in members:
+            same = _as_seen(members)
+            _note_contact(held, no_contact and len(same) == len(members))
+            for node in same:
                 _note_silence(held, node, silences[node.pk], lease)
             _heard(held, newly)
             for node in lost:
@@ -108,6 +110,21 @@ def _shorten(observer: Observer, cluster: Cluster, nodes: list[Node], at: float)
 def _is_news(node: Node, silence: float, lease: LeaseTerms) -> bool:
     silent, isolated = silence > lease.gap, silence > lease.isolation
     return (node.silent_since is not None) != silent or node.isolated != isolated
+
+
+def _as_seen(nodes: list[Node]) -> list[Node]:
+    """Those of `nodes` about which what was seen still holds, as they are now. One query.
+
+    The lock may have come late: the node may have been heard since, or another observer may have
+    acted on the same evidence.
+    """
+    now = Node.objects.in_bulk([n.pk for n in nodes])
+    pairs = ((n, now[n.pk]) for n in nodes if n.pk in now)
+    return [new for old, new in pairs if _heart(new) == _heart(old)]
+
+
+def _heart(node: Node) -> tuple[object, ...]:
+    return node.state, node.incarnation, node.heartbeat
 
 
 def _note_contact(held: Held, gone: bool) -> None:
@@ -157,8 +174,9 @@ def _heard(held: Held, nodes: list[Node]) -> None:
 
 
 def _lose(held: Held, node: Node) -> None:
-    """The node's lease is over, unless it was heard this very moment."""
-    lost = Node.objects.filter(pk=node.pk, incarnation=node.incarnation, heartbeat=node.heartbeat)
+    """The node's lease is over, unless it was heard this very moment, or another observer was first."""
+    seen = {"incarnation": node.incarnation, "heartbeat": node.heartbeat, "state__in": MEMBERS}
+    lost = Node.objects.filter(pk=node.pk, **seen)
     unfenced = fences.is_needed(node)
     down = {"state": NodeState.DOWN, "state_since": held.now, "silent_since": None, "isolated": False}
     if lost.update(**down, unfenced=unfenced):

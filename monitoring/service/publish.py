@@ -28,21 +28,29 @@ LIVE = "live"
 
 
 def after_commit(held: Held) -> None:
-    """Send what a finished transaction gathered. Never raises."""
-    for node, key, message in held.messages:
+    """Send what a finished transaction gathered. Never raises.
+
+    Where one message cannot be sent the rest cannot either: a broker that hangs costs its
+    patience once.
+    """
+    sent = all(
         send_task("node.command", f"node.{node}", [seal(node, message, key)])
-    if held.dirty:
+        for node, key, message in held.messages
+    )
+    if held.dirty and sent:
         send_task("cluster.decide", "cluster", [sorted(held.dirty)])
     if held.groups or held.nodes or held.resources or held.operations:
         announce(held)
 
 
-def send_task(name: str, queue: str, args: list[Any]) -> None:
+def send_task(name: str, queue: str, args: list[Any]) -> bool:
     """Put one task on a queue, or log why not; the database remembers what has to be sent."""
     try:
         app.send_task(name, args=args, queue=queue, ignore_result=True, retry=False)
     except Exception as error:  # any transport error: the change stands, and is sent again
         log.warning("%s to %s was not sent: %s", name, queue, error)
+        return False
+    return True
 
 
 def announce(held: Held) -> None:

@@ -15,7 +15,7 @@ from django.db.models import F
 from monitoring.core.messages import MessageError, read_envelope, seal
 from monitoring.models import Group, Node
 from monitoring.service import inbox, snapshot
-from monitoring.service.lock import cluster_lock
+from monitoring.service.lock import again, cluster_lock
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def exchange(raws: Sequence[object]) -> list[dict[str, Any]]:
     speaker: Node | None = None
     for raw in raws:
         try:
-            answer = inbox.receive(raw)
+            answer = again(inbox.receive)(raw)
         except MessageError as error:
             log.warning("a message was refused: %s", error)
             refusals.append(error)

@@ -13,7 +13,7 @@ from clusterweb.celery import app
 from monitoring.core.messages import MessageError, seal
 from monitoring.models import Cluster, Node, ProbeTime
 from monitoring.service import clock, decide, inbox, membership, publish
-from monitoring.service.lock import cluster_lock
+from monitoring.service.lock import again, cluster_lock
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,9 @@ PROBE_TIMES_KEPT = 8 * 86_400.0
 @app.task(name="cluster.receive")
 def receive(raw: Any) -> None:
     """A message from a node. One that cannot be taken is logged and counted, nothing else."""
+    close_old_connections()
     try:
-        answer = inbox.receive(raw)
+        answer = again(inbox.receive)(raw)
     except MessageError as error:
         log.warning("a message was refused: %s", error)
         return
@@ -39,7 +40,8 @@ def receive(raw: Any) -> None:
 @app.task(name="cluster.decide")
 def decide_about(ids: list[int]) -> None:
     """Something happened to these groups."""
-    decide.decide(ids)
+    close_old_connections()
+    again(decide.decide)(ids)
     ticker.nudge()
 
 
@@ -81,7 +83,9 @@ class Ticker(threading.Thread):
     def _look(self) -> float:
         """Do what is due; return the seconds until the next look."""
         close_old_connections()
-        interval: float = Cluster.objects.values_list("heartbeat_interval_ms", flat=True).get() / 1000
+        beat_ms, newest = Cluster.objects.values_list("heartbeat_interval_ms", "clock").get()
+        clock.catch_up(newest)  # another process may be ahead, and have set timers by its clock
+        interval: float = beat_ms / 1000
         membership.look_if_due(interval)
         self._forget_if_due()
         at = decide.next_wake()

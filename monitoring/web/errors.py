@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -23,4 +26,6 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def broken(request: HttpRequest) -> HttpResponse:
     """Rendered without the request: what is broken may be the database itself."""
-    return HttpResponse(render_to_string("500.html"), status=500)
+    no_database = isinstance(sys.exception(), DatabaseError)
+    page = render_to_string("500.html", {"no_database": no_database})
+    return HttpResponse(page, status=503 if no_database else 500)
