@@ -212,6 +212,7 @@ _PREFIX = "__Host-" if HTTPS else ""
 _COPY = hashlib.sha256(f"cookies {SECRET_KEY}".encode()).hexdigest()[:8]
 SESSION_COOKIE_NAME = f"{_PREFIX}clusterweb_session_{_COPY}"
 CSRF_COOKIE_NAME = f"{_PREFIX}clusterweb_csrf_{_COPY}"
+DEVICE_COOKIE_NAME = f"{_PREFIX}clusterweb_browser_{_COPY}"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

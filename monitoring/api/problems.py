@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
 from django.http import HttpResponse
 
+CHALLENGE = 'Basic realm="ClusterWeb", charset="UTF-8", Bearer realm="ClusterWeb"'
+
 
 class ProblemError(Exception):
     """A request that cannot be answered; becomes a problem document with this status."""
 
-    def __init__(self, status: HTTPStatus, detail: str, field: str = "") -> None:
+    def __init__(
+        self, status: HTTPStatus, detail: str, field: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.field = field
+        self.headers = headers or {}
 
     def response(self) -> HttpResponse:
         document = {"type": "about:blank", "title": self.status.phrase, "status": int(self.status)}
@@ -26,8 +32,10 @@ class ProblemError(Exception):
         answer = HttpResponse(
             msgspec.json.encode(document), content_type="application/problem+json", status=self.status
         )
+        for name, value in self.headers.items():
+            answer[name] = value
         if self.status == HTTPStatus.UNAUTHORIZED:
-            answer["WWW-Authenticate"] = 'Basic realm="ClusterWeb", charset="UTF-8"'
+            answer["WWW-Authenticate"] = CHALLENGE
         return answer
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from monitoring.api import reads, schema
 from monitoring.api import requests as ask
+from monitoring.api.auth import name_of
 from monitoring.api.endpoint import ANY, Reply, endpoint
 from monitoring.api.problems import ProblemError
 from monitoring.models import FailoverRecord, Operation
@@ -134,7 +135,7 @@ def resume_node(user: User, asked: ask.ResumeIn, node: str) -> Reply:
 
 
 def _submit(kind: str, user: User, reason: str, **subject: Any) -> Reply:
-    accepted = intents.submit(kind, by=user.get_username(), reason=reason, **subject)
+    accepted = intents.submit(kind, by=name_of(user), reason=reason, **subject)
     body = {"operation": schema.of_operation(accepted.operation), "notice": accepted.notice}
     place = reverse("api:operation", kwargs={"id": accepted.operation.pk})
     return Reply(body, HTTPStatus.ACCEPTED, {"Location": place})

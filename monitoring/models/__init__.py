@@ -1,5 +1,6 @@
 """The database: topology, operations and history. Nothing here decides anything."""
 
+from monitoring.models.access import Attempts, Token
 from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
 from monitoring.models.operations import Operation
@@ -15,6 +16,7 @@ from monitoring.models.topology import (
 )
 
 __all__ = [
+    "Attempts",
     "Cluster",
     "Dependency",
     "Event",
@@ -31,4 +33,5 @@ __all__ = [
     "ProbeTime",
     "Resource",
     "ResourceType",
+    "Token",
 ]

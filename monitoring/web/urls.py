@@ -6,7 +6,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from monitoring.web import find, overview
+from monitoring.web import find, overview, sign_in
 from monitoring.web.roles import role_not_required
 
 FORM = ["GET", "HEAD", "POST"]
@@ -18,13 +18,13 @@ urlpatterns = [
     path("", include("monitoring.web.pages_urls")),
     path(
         "login/",
-        require_http_methods(FORM)(auth.LoginView.as_view(redirect_authenticated_user=True)),
+        require_http_methods(FORM)(sign_in.SignInView.as_view()),
         name="login",
     ),
     path("logout/", role_not_required(require_POST(auth.LogoutView.as_view())), name="logout"),
     path(
         "password/",
-        role_not_required(require_http_methods(FORM)(auth.PasswordChangeView.as_view())),
+        role_not_required(require_http_methods(FORM)(sign_in.PasswordView.as_view())),
         name="password_change",
     ),
     path(

@@ -21,6 +21,7 @@ PAGE = 50
 TYPICAL_OF = 9
 
 _FAILURES = (1034, 1038, 1039, 1049, 1054, 1055, 1069, 1146, 1230, 1232, 1233, 1254, 1635, 1638)
+FAILED_SIGN_INS = 4625
 EVENT_KINDS: Mapping[str, tuple[str, Q]] = {
     "failure": ("Resource failures", Q(code__in=_FAILURES)),
     "passage": ("Failovers and moves", Q(code__in=(1137, 1153, 1155, 1254, 1641))),
@@ -28,6 +29,7 @@ EVENT_KINDS: Mapping[str, tuple[str, Q]] = {
     "node": ("Nodes", Q(code__in=(1007, 1011, 1062, 1135, 1592, 1677, 9001))),
     "fencing": ("Fencing", Q(code=9001)),
     "edit": ("Edits of the topology", Q(operation__kind="edit")),
+    "sign-in": ("Failed sign-ins", Q(code=FAILED_SIGN_INS)),
     "asked": ("Asked for by somebody", ~Q(requested_by="")),
 }
 """Names of the kinds of events, and what belongs to each; numbers are event ids (semantics 7)."""
