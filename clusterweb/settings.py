@@ -162,6 +162,10 @@ POSTGRESQL_OPTIONS = {
     "tcp_user_timeout": 2000,
 }
 
+if not os.environ.get("DATABASE_URL"):
+    # The keys of the nodes are in it. SQLite gives the files beside it the same mode.
+    (HOME / "clusterweb.sqlite3").touch(mode=0o600)
+
 DATABASES = {
     "default": dj_database_url.parse(
         os.environ.get("DATABASE_URL") or f"sqlite:///{HOME / 'clusterweb.sqlite3'}",

@@ -86,7 +86,12 @@ class Property:
             if self.required:
                 raise PropertyError(self.name, "a value is required")
             return self.default
-        return _CLEANERS[self.kind](self, value)
+        try:
+            return _CLEANERS[self.kind](self, value)
+        except PropertyError as error:
+            if self.secret:  # what was wrong with it quotes it
+                raise PropertyError(self.name, "this value is not allowed") from None
+            raise error
 
 
 def _clean_text(prop: Property, value: Any) -> str:

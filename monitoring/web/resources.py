@@ -77,9 +77,9 @@ def dll_of(type_name: str) -> type[ResourceDLL] | None:
 
 
 def private_properties(values: Any, dll: type[ResourceDLL] | None) -> list[PropertyValue]:
-    """The private properties of a resource by its type's schema, else as they are stored."""
-    if dll is None:
-        return [PropertyValue(name, str(value), "", True) for name, value in values.items()]
+    """The private properties of a resource by its type's schema, without it their names alone."""
+    if dll is None:  # nobody knows which of them are secrets
+        return [PropertyValue(name, "set, not shown", "", False) for name in values]
     shown = []
     for prop in dll.properties:
         value = values.get(prop.name, prop.default)
