@@ -49,7 +49,7 @@ def _part(command: str) -> str:
     for sign, part in (
         ("valkey-server", "broker"),
         ("redis-server", "broker"),
-        ("daphne", "web"),
+        ("web_server", "web"),
         ("celery", "cluster service"),
         ("node.guard", "guards"),
         ("node.warm", "services of the groups"),

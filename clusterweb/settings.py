@@ -224,6 +224,7 @@ CSRF_FAILURE_VIEW = "monitoring.web.errors.no_token"
 SESSION_LONGEST = _hours("CLUSTERWEB_SESSION_HOURS", 168)
 SESSION_IDLE = _hours("CLUSTERWEB_SESSION_IDLE_HOURS", 12)
 SESSION_COOKIE_AGE = int(min(SESSION_LONGEST, SESSION_IDLE))
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # the server refuses more before it is read (web_server)
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 if HTTPS:

@@ -42,8 +42,8 @@ def bring_up() -> list[str]:
 
 def web(config: Config) -> list[str]:
     return [
-        *(sys.executable, "-m", "daphne", "--bind", config.bind, "--port", str(config.port)),
-        *("--verbosity", "0", "--no-server-name", "clusterweb.asgi:application"),
+        *(sys.executable, "-m", "clusterweb.web_server"),
+        *("--bind", config.bind, "--port", str(config.port)),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -67,6 +68,9 @@ def endpoint(
                 log.exception("%s %s: no database", request.method, request.path)
                 text = "The database does not answer. An action may have been accepted or not: look first."
                 return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, text).response()
+            except RequestDataTooBig:
+                text = "The body is too large."
+                return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text).response()
             except Exception:
                 log.exception("%s %s failed", request.method, request.path)
                 text = "The cluster service could not answer; its log says why."

@@ -17,6 +17,11 @@ from monitoring.models.roles import role_of
 ENDED = 4403
 """Close code: signed out, or no right to this. The page loads anew and is sent to the login."""
 UNKNOWN_TOPIC = 4404
+SPOKE = 4400
+"""Close code: a page has nothing to say here."""
+TOO_MANY = 4429
+MOST_OF_A_USER = 1000
+"""Pages that one user may have open on one web process."""
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -35,6 +40,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(ENDED)
         elif topic is None or not (since.isascii() and since.isdigit() and len(since) < 19):
             await self.close(UNKNOWN_TOPIC)
+        elif hub().pages_of(visitor.user) >= MOST_OF_A_USER:
+            await self.close(TOO_MANY)
         else:
             self.watcher = Watcher(visitor, topic, int(since), self._push, self._end)
             hub().join(self.watcher)
@@ -44,7 +51,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             hub().leave(self.watcher)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A page has nothing to say here: what is asked for goes over HTTP."""
+        """What is asked for goes over HTTP."""
+        await self.close(SPOKE)
 
     async def _push(self, text: str) -> None:
         await self.send(text_data=text)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -68,6 +68,7 @@ class Hub:
 
     watchers: dict[Audience, set[Watcher]] = field(default_factory=lambda: defaultdict(set))
     _arrived: list[Watcher] = field(default_factory=list)
+    _pages: Counter[int] = field(default_factory=Counter)
     _change: Change | None = None
     _told: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,12 +78,15 @@ class Hub:
     def join(self, watcher: Watcher) -> None:
         """Start to watch: first comes what happened since `watcher.since`, then all that follows."""
         self._arrived.append(watcher)
+        self._pages[watcher.visitor.user] += 1
         self._wake.set()
         if not self._tasks:
             self._tasks = [asyncio.create_task(run()) for run in (self._listen, self._pump, self._look_after)]
 
     def leave(self, watcher: Watcher) -> None:
         """Stop to watch; the last one to leave lets the hub rest."""
+        if not watcher.gone:
+            self._pages -= Counter([watcher.visitor.user])
         watcher.gone = True
         with contextlib.suppress(ValueError):
             self._arrived.remove(watcher)
@@ -94,6 +98,10 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+
+    def pages_of(self, user: int) -> int:
+        """How many pages of this user are open."""
+        return self._pages[user]
 
     def tell(self, change: Change) -> None:
         """Take note of a change; it is sent as soon as the one before is out."""

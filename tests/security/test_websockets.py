@@ -12,8 +12,8 @@ from django.conf import settings
 from django.test import override_settings
 
 from clusterweb.asgi import application
-from monitoring.live import topics
-from monitoring.live.consumer import ENDED, UNKNOWN_TOPIC
+from monitoring.live import consumer, topics
+from monitoring.live.consumer import ENDED, SPOKE, UNKNOWN_TOPIC
 from monitoring.live.routing import urlpatterns
 from monitoring.service import clock
 from tests.security.table import CALLERS, WEBSOCKETS, Caller, reaches
@@ -128,6 +128,41 @@ def test_a_trusted_origin_is_let_in(made: seed.Seeded) -> None:
 def test_what_is_no_topic_ends_the_socket(made: seed.Seeded, query: str) -> None:
     cookies = cookies_of(Caller.VIEWER, made)
     assert async_to_sync(answer)(f"/live/?{query}", OWN, cookies) == UNKNOWN_TOPIC
+
+
+def test_a_page_that_speaks_is_closed(made: seed.Seeded) -> None:
+    cookies = cookies_of(Caller.VIEWER, made)
+
+    async def speak() -> int:
+        headers = [(b"host", HOST.encode()), (b"cookie", cookies.encode()), (b"origin", OWN.encode())]
+        socket = WebsocketCommunicator(application, "/live/?topic=overview", headers=headers)
+        await socket.connect(timeout=5)
+        await socket.send_to(text_data="hello")
+        while (message := await socket.receive_output(5))["type"] != "websocket.close":
+            pass
+        return int(message["code"])
+
+    assert async_to_sync(speak)() == SPOKE
+
+
+def test_a_user_has_only_so_many_pages_open(made: seed.Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "MOST_OF_A_USER", 2)
+    mine, others = cookies_of(Caller.VIEWER, made), cookies_of(Caller.OPERATOR, made)
+    path = f"/live/?topic=overview&since={len(made.lines)}"
+
+    async def open_pages() -> list[Any]:
+        headers = [(b"host", HOST.encode()), (b"cookie", mine.encode()), (b"origin", OWN.encode())]
+        sockets = [WebsocketCommunicator(application, path, headers=headers) for _ in range(2)]
+        for socket in sockets:
+            await socket.connect(timeout=5)
+            await socket.receive_output(5)
+        said = [await answer(path, OWN, mine), await answer(path, OWN, others)]
+        for socket in sockets:
+            await socket.disconnect()
+        return [*said, await answer(path, OWN, mine)]
+
+    newest = str(len(made.lines))
+    assert async_to_sync(open_pages)() == [consumer.TOO_MANY, newest, newest]
 
 
 def test_the_names_of_the_cookies_are_those_of_the_settings(made: seed.Seeded) -> None:
