@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from celery import bootsteps
-from django.db import close_old_connections, connection
+from celery.worker import state as worker_state
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from clusterweb.celery import app
 from monitoring.core.messages import MessageError, seal
@@ -21,12 +24,41 @@ PROBE_TIMES_KEPT = 8 * 86_400.0
 """Seconds that sampled probe times are kept: a week, and a day to look back from its end."""
 
 
+DATABASE_PATIENCE = 30.0
+"""Seconds that a worker without a database keeps the message in its hands."""
+DATABASE_RETRY = 0.5
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def with_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do `work`, waiting for a database that does not answer.
+
+    So a worker that alone has lost its way to the database keeps one message to itself, and leaves
+    the others to those who can do something about them.
+    """
+    deadline = clock.monotonic() + DATABASE_PATIENCE
+    told = False
+    while True:
+        close_old_connections()
+        try:
+            return again(work)(*args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            connection.close()
+            if worker_state.should_stop is not None or clock.monotonic() > deadline:
+                raise
+            if not told:
+                log.warning("the database does not answer: %s", error)
+                told = True
+        time.sleep(DATABASE_RETRY)
+
+
 @app.task(name="cluster.receive")
 def receive(raw: Any) -> None:
     """A message from a node. One that cannot be taken is logged and counted, nothing else."""
-    close_old_connections()
     try:
-        answer = again(inbox.receive)(raw)
+        answer = with_database(inbox.receive, raw)
     except MessageError as error:
         log.warning("a message was refused: %s", error)
         return
@@ -40,8 +72,7 @@ def receive(raw: Any) -> None:
 @app.task(name="cluster.decide")
 def decide_about(ids: list[int]) -> None:
     """Something happened to these groups."""
-    close_old_connections()
-    again(decide.decide)(ids)
+    with_database(decide.decide, ids)
     ticker.nudge()
 
 
@@ -74,6 +105,9 @@ class Ticker(threading.Thread):
             pause = 1.0
             try:
                 pause = self._look()
+            except (OperationalError, InterfaceError) as error:
+                log.warning("the ticker looks again: the database does not answer: %s", error)
+                connection.close()
             except Exception:
                 log.exception("the ticker could not look; it tries again")
                 connection.close()
