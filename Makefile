@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1000
+MINUTES ?= 10
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock clean packages simulate
+.PHONY: help run test lint format bench lock clean packages simulate chaos
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -33,6 +34,9 @@ format: $(VENV)/dev.stamp  ## Format the code
 
 simulate: $(VENV)/dev.stamp  ## Play simulated nights: make simulate SEEDS=10000
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers 2
+
+chaos: $(VENV)/dev.stamp packages  ## Break a cluster in real processes: make chaos MINUTES=10 SEED=1; cuts need root
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/dev.stamp packages  ## Measure speed and size beside their budgets
 	@$(BIN)/python -m benchmarks
