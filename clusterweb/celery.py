@@ -12,6 +12,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clusterweb.settings")
 from celery import Celery
 from django.conf import settings
 
+from monitoring.broker import worker
+
 # Connections to the database live on from task to task (Celery would open one for each); the
 # tasks look whether they still work.
 TASKS_A_CONNECTION = 10_000
@@ -22,21 +24,12 @@ app = Celery(
     include=["monitoring.service.tasks", "monitoring.service.fencing.runner"],
 )
 app.conf.update(
+    **worker.CONF,
     task_default_queue="cluster",
-    task_serializer="json",
-    accept_content=["json"],
-    task_ignore_result=True,
-    task_store_errors_even_if_ignored=False,
     # One at a time: what a frozen worker holds in its hands is lost to the others
     worker_prefetch_multiplier=1,
-    worker_hijack_root_logger=False,
     CELERY_DB_REUSE_MAX=TASKS_A_CONNECTION,
-    worker_send_task_events=False,
-    worker_enable_remote_control=False,  # its commands are not signed
-    # Back within a second of the broker, as the agents are
-    worker_consumer="monitoring.node.celery_app:PromptConsumer",
-    broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,
+    broker_transport="monitoring.broker.transport:Transport",
     broker_transport_options={
         # A message that a worker took with it when it died is not given out again an hour later:
         # whatever has to happen stands in the database, and nodes send anew what was not answered
@@ -51,3 +44,4 @@ app.conf.update(
         "interval_step": 0,
     },
 )
+worker.only_own_tasks(app)

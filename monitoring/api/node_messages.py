@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 from django.contrib.auth.decorators import login_not_required
@@ -11,14 +12,17 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from monitoring.api.problems import ProblemError
-from monitoring.core.messages import MessageError
-from monitoring.service import second_path
+from monitoring.core.messages import BODY, MessageError
+from monitoring.service import refusals, second_path
+
+LARGEST = 2 * BODY
+"""Bytes of an exchange at most."""
 
 
 class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sealed envelopes, in either direction."""
 
-    messages: list[object]
+    messages: Annotated[list[object], msgspec.Meta(max_length=2000)]
 
 
 @csrf_exempt  # no cookie has a part in this: every message is signed
@@ -27,9 +31,14 @@ class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def exchange(request: HttpRequest) -> HttpResponse:
     """Take a node's messages in and answer with those for it, as JSON."""
     try:
-        posted = msgspec.json.decode(request.body, type=Exchange)
+        body = request.read(LARGEST + 1)
+        if len(body) > LARGEST:
+            text = f"The body is larger than {LARGEST} bytes."
+            return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text).response()
+        posted = msgspec.json.decode(body, type=Exchange)
         answers = second_path.exchange(posted.messages)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
+        refusals.count(None, f"over HTTP: {error}")
         return ProblemError(
             HTTPStatus.BAD_REQUEST, f"The body is no exchange of messages: {error}."
         ).response()

@@ -17,7 +17,10 @@ from monitoring.service.queries import groups, history, nodes, resources
 
 
 class ClusterOut(msgspec.Struct, frozen=True):
-    """The cluster: its settings and the number of its newest event."""
+    """The cluster: its settings and the number of its newest event.
+
+    `refused_messages` were not taken and name no member.
+    """
 
     name: str
     last_event: int
@@ -30,6 +33,7 @@ class ClusterOut(msgspec.Struct, frozen=True):
     maintenance: bool
     max_storage_groups_per_node: int
     enforced_anti_affinity: bool
+    refused_messages: int
 
 
 class NodeOut(msgspec.Struct, frozen=True):
@@ -37,6 +41,7 @@ class NodeOut(msgspec.Struct, frozen=True):
 
     `isolated`: it is not heard, and runs on under its lease. `quarantined_until`: it kept
     dropping out, and takes no groups before that.
+    `refused_messages` came in its name and were not taken; `refused_by_node` were not taken by its agent.
     """
 
     id: int
@@ -50,6 +55,8 @@ class NodeOut(msgspec.Struct, frozen=True):
     quarantined_until: datetime | None
     groups: int
     failed_groups: int
+    refused_messages: int
+    refused_by_node: int
 
 
 class GroupOut(msgspec.Struct, frozen=True):
@@ -212,6 +219,8 @@ def of_node(node: nodes.NodeSummary) -> NodeOut:
         quarantined_until=maybe(node.quarantined_until),
         groups=node.hosted,
         failed_groups=node.failed,
+        refused_messages=node.refused_messages,
+        refused_by_node=node.refused_by_node,
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -22,11 +22,34 @@ from monitoring.core.states import ResourceState
 
 _T = TypeVar("_T")
 
-Id = Annotated[int, msgspec.Meta(ge=1)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
+HIGHEST = 2**62
+"""No number in a message is greater: all fit the columns of the database, and one more does too."""
+AGES = 50 * 366 * 86_400_000
+"""No duration is longer, in milliseconds: what it is taken from stays a date."""
+BODY = 8 * 2**20
+"""Characters of a message at most; a full report of 10,000 resources is about 3 million."""
+ITEMS = 20_000
+"""Groups of a message, or resources of one of them, at most."""
+
+Id = Annotated[int, msgspec.Meta(ge=1, le=HIGHEST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=HIGHEST)]
+Epoch = Annotated[int, msgspec.Meta(ge=1, le=HIGHEST + 1)]
+Code = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=AGES)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+NodeName = Annotated[str, msgspec.Meta(max_length=63, pattern=r"\A[^\x00-\x1f\x7f\ud800-\udfff]+\Z")]
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
+EntryPoint = Literal["LooksAlive", "IsAlive"]
+
+
+def said(text: str) -> str:
+    """A text of whatever origin as it can travel: not too long, and without half characters."""
+    return text[:4000].encode(errors="replace").decode()
+
+
+def event_code(number: int) -> int:
+    """An event id of whatever origin as it can travel."""
+    return number if 0 <= number < 2**31 else 0
 
 
 class MessageError(ValueError):
@@ -46,13 +69,13 @@ class ResourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     type: Name
     properties: dict[str, Any]
-    requires: tuple[tuple[Id, ...], ...]
+    requires: Annotated[tuple[tuple[Id, ...], ...], msgspec.Meta(max_length=ITEMS)]
     want_online: bool
     attempt: Count
-    looks_alive_ms: Annotated[int, msgspec.Meta(ge=10)]
-    is_alive_ms: Annotated[int, msgspec.Meta(ge=10)]
-    pending_timeout_ms: Annotated[int, msgspec.Meta(ge=10)]
-    deadlock_timeout_ms: Annotated[int, msgspec.Meta(ge=1000)]
+    looks_alive_ms: Annotated[int, msgspec.Meta(ge=10, le=AGES)]
+    is_alive_ms: Annotated[int, msgspec.Meta(ge=10, le=AGES)]
+    pending_timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=AGES)]
+    deadlock_timeout_ms: Annotated[int, msgspec.Meta(ge=1000, le=AGES)]
 
 
 class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_fields=True):
@@ -72,10 +95,10 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_f
     incarnation: Id
     group: Id
     group_name: Name
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
-    serial: Annotated[int, msgspec.Meta(ge=1)]
-    resources: tuple[ResourceSpec, ...]
-    operation: int | None = None
+    epoch: Epoch
+    serial: Id
+    resources: Annotated[tuple[ResourceSpec, ...], msgspec.Meta(max_length=ITEMS)]
+    operation: Id | None = None
     watch_only: bool = False
 
 
@@ -84,7 +107,7 @@ class Release(msgspec.Struct, frozen=True, tag="release", forbid_unknown_fields=
 
     incarnation: Id
     group: Id
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    epoch: Epoch
 
 
 class FailResource(msgspec.Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
@@ -93,8 +116,8 @@ class FailResource(msgspec.Struct, frozen=True, tag="fail", forbid_unknown_field
     incarnation: Id
     group: Id
     resource: Id
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
-    operation: int
+    epoch: Epoch
+    operation: Id
     reason: Text
 
 
@@ -107,9 +130,9 @@ class HeartbeatAck(msgspec.Struct, frozen=True, tag="heartbeat-ack", forbid_unkn
 
     incarnation: Id
     number: Count
-    interval_ms: Annotated[int, msgspec.Meta(ge=50)]
-    lease_ms: Annotated[int, msgspec.Meta(ge=100)]
-    margin_ms: Milliseconds
+    interval_ms: Annotated[int, msgspec.Meta(ge=50, le=60_000)]
+    lease_ms: Annotated[int, msgspec.Meta(ge=100, le=7_200_000)]
+    margin_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)]
     resend: bool = False
 
 
@@ -134,12 +157,14 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     `leaving`: the last heartbeat of an agent that stops in order. All is offline, and the
     node runs nothing from here on: its groups may start elsewhere without waiting for the
     end of its lease.
+    `refused`: how many messages this agent has refused so far, for they were not authentic.
     """
 
     incarnation: Id
     number: Count
     reports: Count
     leaving: bool = False
+    refused: Count = 0
 
 
 class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +176,7 @@ class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     changes may travel together. `cause` is a sentence where the state is Failed
     or the change was not asked for; `code` the event id that fits it (semantics 7) or 0.
     `checked_ms_ago`: time since the last IsAlive that said true, None before the first.
+    `simulated`: the operation whose simulated failure was carried out last, 0 for none.
     """
 
     resource: Id
@@ -161,9 +187,10 @@ class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     elapsed_ms: Milliseconds = 0
     age_ms: Milliseconds = 0
     cause: Text = ""
-    code: int = 0
+    code: Code = 0
     progress: Text = ""
-    checked_ms_ago: int | None = None
+    checked_ms_ago: Milliseconds | None = None
+    simulated: Count = 0
 
 
 class GroupReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,9 +201,9 @@ class GroupReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     group: Id
-    epoch: Count
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=HIGHEST + 1)]
     serial: Count
-    resources: tuple[ResourceReport, ...]
+    resources: Annotated[tuple[ResourceReport, ...], msgspec.Meta(max_length=ITEMS)]
     refused: Text = ""
 
 
@@ -188,11 +215,11 @@ class ProbeSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     resource: Id
-    entry_point: str  # "LooksAlive" or "IsAlive"
-    calls: Count
-    failures: Count
-    mean_ms: float
-    max_ms: float
+    entry_point: EntryPoint
+    calls: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+    failures: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+    mean_ms: Annotated[float, msgspec.Meta(ge=0, le=AGES)]
+    max_ms: Annotated[float, msgspec.Meta(ge=0, le=AGES)]
     last_result: bool
     last_text: Text = ""
 
@@ -202,22 +229,24 @@ class Report(msgspec.Struct, frozen=True, tag="report", forbid_unknown_fields=Tr
 
     incarnation: Id
     number: Count
-    groups: tuple[GroupReport, ...] = ()
-    samples: tuple[ProbeSample, ...] = ()
+    groups: Annotated[tuple[GroupReport, ...], msgspec.Meta(max_length=ITEMS)] = ()
+    samples: Annotated[tuple[ProbeSample, ...], msgspec.Meta(max_length=ITEMS)] = ()
     full: bool = False
 
 
 class LogEntry(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=True):
     """A line that a node or a resource DLL adds to the event history.
 
-    `level`: 0 information to 3 severe (semantics 1.8).
+    `level`: 0 information to 3 severe (semantics 1.8). `number` tells the line from all others
+    of its node, so that one that comes twice is written once; 0 for a line without one.
     """
 
     incarnation: Id
     level: Annotated[int, msgspec.Meta(ge=0, le=3)]
     text: Text
-    code: int = 0
+    code: Code = 0
     resource: Id | None = None
+    number: Count = 0
 
 
 Downward = Assignment | Release | FailResource | HeartbeatAck | LifeOver
@@ -227,10 +256,10 @@ Upward = Heartbeat | Report | LogEntry
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A signed message: `node` is the node that speaks or is spoken to, `down` says which."""
 
-    node: Name
+    node: NodeName
     down: bool
-    body: str
-    mac: str
+    body: Annotated[str, msgspec.Meta(max_length=BODY)]
+    mac: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 _encoder = msgspec.json.Encoder()
@@ -240,7 +269,8 @@ _up = msgspec.json.Decoder(Upward)
 
 def _mac(key: str, node: str, down: bool, body: str) -> str:
     head = f"{'down' if down else 'up'}:{node}:"
-    return hmac.new(key.encode(), (head + body).encode(), hashlib.sha256).hexdigest()
+    told = (head + body).encode(errors="surrogatepass")  # what nobody signed has to be compared too
+    return hmac.new(key.encode(), told, hashlib.sha256).hexdigest()
 
 
 def seal(node: str, message: Downward | Upward, key: str) -> dict[str, Any]:
@@ -254,7 +284,7 @@ def read_envelope(raw: object) -> Envelope:
     """Check the outer form of a received envelope; its signature is checked by `open_*`."""
     try:
         return msgspec.convert(raw, Envelope)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise MessageError(f"envelope: {error}") from None
 
 
@@ -273,7 +303,8 @@ def open_up(envelope: Envelope, key: str) -> Upward:
     if envelope.down:
         raise MessageError("envelope: a message to a node was sent to the cluster service")
     _verify(envelope, key)
-    message: Upward = _decode(_up, envelope.body)
+    # A database may not take the character 0, which a service may well have printed
+    message: Upward = _decode(_up, envelope.body.replace("\\u0000", "\\ufffd"))
     return message
 
 
@@ -286,5 +317,5 @@ def _verify(envelope: Envelope, key: str) -> None:
 def _decode(decoder: msgspec.json.Decoder[_T], body: str) -> _T:
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise MessageError(f"body: {error}") from None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
+from typing import Annotated
 
+import msgspec
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db.models import Model
 from django.utils import timezone
 
+from monitoring.core.messages import ITEMS, Count, Id
 from monitoring.live.topics import Change
 from monitoring.live.visitor import Visitor
 from monitoring.models import Cluster, Event, Group, Node, Resource
 from monitoring.models.roles import role_of
 
+Ids = Annotated[frozenset[Id], msgspec.Meta(max_length=ITEMS)]
 FAR_BEHIND = 2000
 """A page that missed more events than this loads itself anew."""
 
@@ -25,15 +28,23 @@ def newest() -> int:
     return Cluster.objects.values_list("last_event", flat=True).first() or 0
 
 
-def announced(message: dict[str, Any]) -> Change:
-    """What the cluster service announced on the channel layer (service.publish)."""
-    return Change(
-        seq=message["seq"],
-        since=message["seq"],
-        groups=frozenset(message["groups"]),
-        nodes=frozenset(message["nodes"]),
-        resources=frozenset(message["resources"]),
-    )
+class Announcement(msgspec.Struct, frozen=True):
+    """What the cluster service announces on the channel layer (service.publish). Nobody signs it:
+    it only says where to look."""
+
+    seq: Count
+    groups: Ids
+    nodes: Ids
+    resources: Ids
+
+
+def announced(message: object) -> Change | None:
+    """What was announced; None where it is no announcement of ours."""
+    try:
+        told = msgspec.convert(message, Announcement)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+    return Change(told.seq, told.seq, told.groups, told.nodes, told.resources)
 
 
 def changes_since(since: int) -> Change:
@@ -56,7 +67,7 @@ def complete(announced: Change, told: int) -> Change:
     Five queries; more only for what was announced and left no mark on its row.
     """
     found = changes_since(told)
-    both = found | announced
+    both = replace(found | announced, seq=found.seq)  # the database knows the number, whoever says another
     gone = (
         _missing(Group, announced.groups - found.groups)
         or _missing(Node, announced.nodes - found.nodes)

@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from channels.layers import get_channel_layer
 from django.db import close_old_connections
@@ -172,11 +172,21 @@ class Hub:
                 channel = await layer.new_channel()
                 await layer.group_add(LIVE, channel)
                 while True:
-                    message = await layer.receive(channel)
-                    self.tell(feed.announced(message))
+                    await self._hear(layer, channel)
             except Exception as error:
                 log.warning("changes are not announced (%s); trying again in %g s", error, RETRY)
                 await asyncio.sleep(RETRY)
+
+    async def _hear(self, layer: Any, channel: str) -> None:
+        """Take one announcement in; what is none of ours is passed over."""
+        try:
+            change = feed.announced(await layer.receive(channel))
+        except Exception as error:  # the layer could not read what somebody put there
+            log.warning("an announcement could not be read: %s", type(error).__name__)
+            await asyncio.sleep(0.1)
+            return
+        if change is not None:
+            self.tell(change)
 
     async def _look_after(self) -> None:
         """Find changes whose announcement was lost, show that the line is alive, end what has no right."""

@@ -22,6 +22,8 @@ def status(
     head = f"{cluster.name}: {up} of {len(nodes)} nodes up, {online} of {len(groups)} groups online"
     if cluster.maintenance:
         head += "; in maintenance: nothing is acted upon"
+    if cluster.refused_messages:
+        head += f"\n{cluster.refused_messages} messages were refused that name no member of the cluster"
     return "\n\n".join([head, node_table(nodes, style), group_table(groups, style)])
 
 

@@ -30,10 +30,19 @@ class Event(models.Model):
     requested_by = models.CharField(max_length=150, blank=True)
     state_from = models.CharField(max_length=20, blank=True)
     state_to = models.CharField(max_length=20, blank=True)
+    number_at_node = models.BigIntegerField(null=True, editable=False)
+    """What tells a line that its node sent from all others of it; null where nobody sent it."""
 
     class Meta:
         ordering = ["-seq"]
         indexes = [models.Index(fields=["group", "-seq"]), models.Index(fields=["node", "-seq"])]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["node", "number_at_node"],
+                condition=models.Q(number_at_node__isnull=False),
+                name="event_of_a_node_once",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.seq}: {self.text}"

@@ -76,6 +76,8 @@ class Cluster(models.Model):
     """Number of the newest event; the sequence has no gaps."""
     contact_lost_since = models.FloatField(null=True, editable=False)
     """Since when no node at all is heard: the broker is gone, and nothing is moved."""
+    refused_messages = models.BigIntegerField(default=0, editable=False)
+    """Messages that were not taken, and name no member."""
     clock = models.FloatField(default=0.0, editable=False)
     """The newest cluster time that was written: a restart of the service goes on from it."""
 
@@ -125,6 +127,9 @@ class Node(models.Model):
     """It is Down, and nothing has confirmed yet that it is off: its groups wait."""
     watchdog_ms = models.BigIntegerField(default=0, editable=False)
     """Timeout of the watchdog that its guard holds, 0 for none; as it said itself."""
+    """Messages in its name that were not taken: not signed by it, or of an earlier life."""
+    refused_by_node = models.BigIntegerField(default=0, editable=False)
+    """Messages that its agent did not take, for they were not signed by the cluster service."""
     drain_status = models.CharField(
         max_length=12,
         default="none",

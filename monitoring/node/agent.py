@@ -18,7 +18,8 @@ from typing import Any
 from celery import Celery, bootsteps
 from celery.worker import state as worker_state
 
-from monitoring.core.messages import Downward, LogEntry, MessageError, open_down
+from monitoring.broker import transport
+from monitoring.core.messages import Downward, MessageError, open_down
 from monitoring.node import marks
 from monitoring.node.celery_app import make_app
 from monitoring.node.context import Host
@@ -55,6 +56,8 @@ class Agent:
         self._thread = threading.Thread(target=self._loop.run_forever, name="monitor", daemon=True)
         self._app = make_app(settings.node, settings.broker_url, self.deliver)
         self._stops = 0
+        self._refused = 0
+        transport.refused.append(self._refuse)
         self._has_left = False
         self._worker: Any = None
 
@@ -116,6 +119,7 @@ class Agent:
             open_envelope=self._open,
             next_incarnation=self._home.next_incarnation,
             guard=self._guard,
+            refused=lambda: self._refused,
         )
         processes = Processes(settings.home, loop, lambda child: self._monitor.process_ended(child))
         self._services = Services(settings.home, processes, loop, self._preload())
@@ -144,16 +148,25 @@ class Agent:
         """Take an envelope from the queue; one that is not authentic is refused and changes nothing."""
         try:
             message = self._open(raw)
-        except MessageError as error:
-            logger.warning("refused a message: %s", error)
+        except MessageError:
             return
         self._loop.call_soon_threadsafe(self._member.receive, message)
 
     def _open(self, raw: object) -> Downward:
-        return open_down(raw, self._settings.node, self._settings.key)
+        try:
+            return open_down(raw, self._settings.node, self._settings.key)
+        except MessageError as error:
+            self._refuse(str(error))
+            raise
+
+    def _refuse(self, reason: str) -> None:
+        """Count what was not taken, for the next heartbeat. Called on the worker's thread and the loop's."""
+        self._refused += 1
+        if (self._refused & (self._refused - 1)) == 0:  # the 1st, 2nd, 4th, 8th: a flood fills no disk
+            logger.warning("refused a message (%d so far): %s", self._refused, ascii(reason)[:300])
 
     def _log(self, resource: int | None, level: int, text: str, code: int) -> None:
-        self._outbox.log(LogEntry(self._outbox.incarnation, level, text[:4000], code, resource))
+        self._outbox.log(level, text, code, resource)
         self._member.pump()
 
     # Stopping

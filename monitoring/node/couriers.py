@@ -29,6 +29,8 @@ Path = Callable[[Sequence[Upward]], list[object]]
 """Sends messages and returns the envelopes that came in answer; raises where it cannot."""
 PATH = "/node/messages"
 HTTP_TIMEOUT = 2.0
+LARGEST = 64 * 2**20
+"""Bytes of an answer over HTTP at most."""
 
 
 class Courier:
@@ -128,11 +130,13 @@ class HttpPath:
         try:
             connection.request("POST", self._url.path + PATH, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            text = response.read()
+            text = response.read(LARGEST + 1)
         finally:
             connection.close()
         if response.status != 200:
             raise OSError(f"the dashboard answered {response.status} {response.reason}")
+        if len(text) > LARGEST:
+            raise OSError("the dashboard's answer is too large")
         answer = json.loads(text)
         envelopes = answer.get("messages") if isinstance(answer, dict) else None
         if not isinstance(envelopes, list):

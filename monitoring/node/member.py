@@ -20,7 +20,6 @@ from monitoring.core.messages import (
     Heartbeat,
     HeartbeatAck,
     LifeOver,
-    LogEntry,
     MessageError,
     Release,
 )
@@ -74,6 +73,7 @@ class Member:
         open_envelope: Callable[[object], Downward],
         next_incarnation: Callable[[], int],
         guard: Guard,
+        refused: Callable[[], int] = lambda: 0,
     ) -> None:
         self._node = node
         self._loop = loop
@@ -81,6 +81,8 @@ class Member:
         self._open = open_envelope
         self._next_incarnation = next_incarnation
         self._guard = guard
+        self._refused = refused
+        """How many messages were not authentic."""
         self._broker = Courier("broker", broker, loop, self._broker_done)
         self._second = Courier("second", second, loop, self._second_done) if second is not None else None
         self._second_is_new = True
@@ -114,7 +116,9 @@ class Member:
         self._beat_timer = self._loop.call_later(self._lease.interval, self._beat)
         self._number += 1
         self._lease.sent(self._number, clock.now())
-        self._latest = Heartbeat(self._outbox.incarnation, self._number, self._outbox.reports)
+        self._latest = Heartbeat(
+            self._outbox.incarnation, self._number, self._outbox.reports, refused=self._refused()
+        )
         self._outbox.beat(self._latest)
         self.pump()
 
@@ -176,8 +180,8 @@ class Member:
         for envelope in answers:
             try:
                 self.receive(self._open(envelope))
-            except MessageError as error:
-                logger.warning("refused an answer of the dashboard: %s", error)
+            except MessageError:
+                continue  # counted where it was opened
 
     # In
 
@@ -264,7 +268,7 @@ class Member:
         self._second_is_new = True
         self._outbox.begin_life(self._next_incarnation())
         self._number = 0
-        self._outbox.log(LogEntry(self._outbox.incarnation, 2, text, LEASE_LOST))
+        self._outbox.log(2, text, LEASE_LOST)
         if self._beat_timer is not None:
             self._beat_timer.cancel()
         self._ending = False

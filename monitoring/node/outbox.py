@@ -11,7 +11,19 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from monitoring.core.messages import GroupReport, Heartbeat, LogEntry, ProbeSample, Report, Upward
+import msgspec
+
+from monitoring.core.messages import (
+    GroupReport,
+    Heartbeat,
+    LogEntry,
+    ProbeSample,
+    Report,
+    Upward,
+    event_code,
+    said,
+)
+from monitoring.node import clock
 
 ComposeGroups = Callable[[set[tuple[int, int]] | None], list[GroupReport]]
 LOGS_KEPT = 1000
@@ -46,6 +58,7 @@ class Outbox:
         self.incarnation = incarnation
         self.reports = 0
         """Number of the last report composed."""
+        self._line = 0
 
     def begin_life(self, incarnation: int) -> None:
         """A new incarnation, in which nothing runs yet. Log lines go on to be told."""
@@ -73,7 +86,12 @@ class Outbox:
     def sample(self, samples: Iterable[ProbeSample]) -> None:
         self._samples.extend(samples)
 
-    def log(self, entry: LogEntry) -> None:
+    def log(self, level: int, text: str, code: int = 0, resource: int | None = None) -> None:
+        """Tell a line for the history, under a number that no other line of this node has."""
+        self._line = max(self._line + 1, int(clock.now() * 1_000_000))
+        entry = LogEntry(
+            self.incarnation, min(max(level, 0), 3), said(text), event_code(code), resource, self._line
+        )
         self._logs.append(entry)
 
     def beat(self, heartbeat: Heartbeat) -> None:
@@ -134,4 +152,4 @@ def _in_life(entry: LogEntry, incarnation: int) -> LogEntry:
     """The same line, said in the present life: it may have waited through the end of another."""
     if entry.incarnation == incarnation:
         return entry
-    return LogEntry(incarnation, entry.level, entry.text, entry.code, entry.resource)
+    return msgspec.structs.replace(entry, incarnation=incarnation)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from monitoring.core.messages import ProbeSample
+from monitoring.core.messages import EntryPoint, ProbeSample, said
 from monitoring.resource_dlls.api import ResourceError
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,8 @@ HUNG = 1230
 """Event id: a call timed out."""
 GOLDEN = 0.6180339887498949
 """Multiples of it, modulo 1, are spread evenly however many there are."""
-LOOKS_ALIVE, IS_ALIVE = "LooksAlive", "IsAlive"
+LOOKS_ALIVE: EntryPoint = "LooksAlive"
+IS_ALIVE: EntryPoint = "IsAlive"
 
 
 class Probed(Protocol):
@@ -69,7 +70,7 @@ class Tally:
         self.last, self.text = result, text
         return changed
 
-    def take(self, resource: int, entry_point: str) -> ProbeSample | None:
+    def take(self, resource: int, entry_point: EntryPoint) -> ProbeSample | None:
         """The sample, counting from zero again; None where nothing was called."""
         if not self.calls:
             return None
@@ -81,7 +82,7 @@ class Tally:
             mean_ms=round(self.total / self.calls * 1000, 3),
             max_ms=round(self.slowest * 1000, 3),
             last_result=bool(self.last),
-            last_text=self.text,
+            last_text=said(self.text),
         )
         self._reset()
         return sample
@@ -116,7 +117,7 @@ class Prober:
         self._stopped = False
         self._called_at: float | None = None
         self._watchdog: asyncio.TimerHandle | None = None
-        self.tallies = {LOOKS_ALIVE: Tally(), IS_ALIVE: Tally()}
+        self.tallies: dict[EntryPoint, Tally] = {LOOKS_ALIVE: Tally(), IS_ALIVE: Tally()}
         self.true_at: float | None = None
         """Loop time of the last IsAlive that said true."""
         self._task = loop.create_task(self._run())
@@ -202,7 +203,7 @@ class Prober:
         if self._sleep is not None and not self._sleep.done():
             self._sleep.set_result(None)
 
-    async def _probe(self, entry_point: str, name: str) -> bool:
+    async def _probe(self, entry_point: EntryPoint, name: str) -> bool:
         """One call. False from IsAlive fails the resource; False from LooksAlive leads to IsAlive."""
         code, text = 0, ""
         async with self._resource.turn:
@@ -246,12 +247,12 @@ class Prober:
             self._stopped = True
             self._resource.probe_failed(cause, code)
 
-    def _arm_watchdog(self, entry_point: str) -> None:
+    def _arm_watchdog(self, entry_point: EntryPoint) -> None:
         """One timer a resource, set again only when it has run out: calls cost nothing."""
         if self._watchdog is None:
             self._watchdog = self._loop.call_later(self._deadlock_s, self._look_for_hang, entry_point)
 
-    def _look_for_hang(self, entry_point: str) -> None:
+    def _look_for_hang(self, entry_point: EntryPoint) -> None:
         self._watchdog = None
         if self._called_at is None or self._stopped:
             return

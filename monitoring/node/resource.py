@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from monitoring.core.messages import ProbeSample, ResourceReport, ResourceSpec
+from monitoring.core.messages import ProbeSample, ResourceReport, ResourceSpec, event_code, said
 from monitoring.core.states import ResourceState
 from monitoring.node.calls import CURRENT, Call, EntryPoints, hear_out, in_thread, within
 from monitoring.node.context import Host, NodeContext
@@ -126,9 +126,9 @@ class ManagedResource:
             running=self.running,
             elapsed_ms=round(self._elapsed * 1000),
             age_ms=round((self._loop.time() - self._since) * 1000),
-            cause=self.cause[:4000],
-            code=self.code,
-            progress=self.progress[:4000],
+            cause=said(self.cause),
+            code=event_code(self.code),
+            progress=said(self.progress),
             checked_ms_ago=None if checked is None else round((self._loop.time() - checked) * 1000),
         )
 

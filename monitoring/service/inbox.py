@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
-from django.db.models import F
 from django.db.models.functions import Greatest
 
 from monitoring.core.messages import (
@@ -19,11 +16,9 @@ from monitoring.core.messages import (
     read_envelope,
 )
 from monitoring.core.states import Severity
-from monitoring.models import Cluster, Node, Resource
-from monitoring.service import journal, membership, reports
+from monitoring.models import Cluster, Event, Node, Resource
+from monitoring.service import journal, membership, refusals, reports
 from monitoring.service.lock import cluster_lock
-
-log = logging.getLogger(__name__)
 
 
 def receive(raw: object) -> HeartbeatAck | LifeOver | None:
@@ -32,11 +27,7 @@ def receive(raw: object) -> HeartbeatAck | LifeOver | None:
     MessageError where it is malformed, or not from whom it says: it is counted, and
     changes nothing.
     """
-    envelope = read_envelope(raw)
-    node = Node.objects.filter(name=envelope.node).first()
-    if node is None:
-        raise MessageError(f"envelope: {envelope.node} is not a member of the cluster")
-    message = _open(envelope, node)
+    node, message = _open(raw)
     if isinstance(message, Heartbeat):
         return _heartbeat(node, message)
     if isinstance(message, Report):
@@ -46,17 +37,26 @@ def receive(raw: object) -> HeartbeatAck | LifeOver | None:
     return None
 
 
-def _open(envelope: Envelope, node: Node) -> Heartbeat | Report | LogEntry:
+def _open(raw: object) -> tuple[Node, Heartbeat | Report | LogEntry]:
+    node: Node | None = None
     try:
-        return open_up(envelope, node.key)
-    except MessageError:
-        refuse(node)
+        envelope = read_envelope(raw)
+        node = _member(envelope)
+        return node, open_up(envelope, node.key)
+    except MessageError as error:
+        refusals.count(node.pk if node else None, str(error))
         raise
 
 
-def refuse(node: Node) -> None:
-    """Count a message of the node that was not taken."""
-    Node.objects.filter(pk=node.pk).update(refused_messages=F("refused_messages") + 1)
+def _member(envelope: Envelope) -> Node:
+    node = Node.objects.filter(name=envelope.node).first()
+    if node is None:
+        raise MessageError(f"envelope: {envelope.node} is not a member of the cluster")
+    return node
+
+
+def _of_another_life(node: Node, message: Heartbeat | LogEntry) -> None:
+    refusals.count(node.pk, f"{type(message).__name__} of life {message.incarnation}")
 
 
 def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | LifeOver | None:
@@ -68,7 +68,7 @@ def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | LifeOver | None:
         return None
     joined = beat.incarnation > node.incarnation and _join(node, beat, lease_ms)
     if not joined and not _renew(node, beat, lease_ms):
-        refuse(node)
+        _of_another_life(node, beat)
         return LifeOver(beat.incarnation) if beat.incarnation == node.incarnation else None
     return HeartbeatAck(
         incarnation=beat.incarnation,
@@ -95,7 +95,8 @@ def _renew(node: Node, beat: Heartbeat, lease_ms: int) -> bool:
     granted = Greatest("granted_ms", lease_ms)
     alive = Node.objects.filter(pk=node.pk, incarnation=beat.incarnation, state__in=membership.MEMBERS)
     newer = alive.filter(heartbeat__lt=beat.number)
-    return bool(newer.update(heartbeat=beat.number, granted_ms=granted) or alive.update(granted_ms=granted))
+    news = {"heartbeat": beat.number, "refused_by_node": beat.refused, "granted_ms": granted}
+    return bool(newer.update(**news) or alive.update(granted_ms=granted))
 
 
 def _leaving(node: Node, beat: Heartbeat) -> None:
@@ -108,9 +109,13 @@ def _leaving(node: Node, beat: Heartbeat) -> None:
 def _log_entry(node: Node, entry: LogEntry) -> None:
     with cluster_lock() as held:
         if entry.incarnation != node.incarnation:
-            refuse(node)
+            _of_another_life(node, entry)
             return
-        resource = Resource.objects.filter(pk=entry.resource or 0).select_related("group").first()
+        if entry.number and Event.objects.filter(node=node, number_at_node=entry.number).exists():
+            return  # it came twice
+        # A node speaks of what it runs: nothing is written beside the groups of others
+        own = Resource.objects.filter(pk=entry.resource or 0, group__owner=node)
+        resource = own.select_related("group").first()
         journal.add(
             held,
             entry.text,
@@ -119,4 +124,5 @@ def _log_entry(node: Node, entry: LogEntry) -> None:
             group=resource.group if resource else None,
             resource=resource,
             node=node,
+            number_at_node=entry.number or None,
         )

@@ -20,9 +20,11 @@ def add(
     record: FailoverRecord | None = None,
     by: str = "",
     change: tuple[str, str] = ("", ""),
+    number_at_node: int | None = None,
 ) -> Event:
     """Add a line to the history and mark what it is about as changed. One INSERT.
 
+    `number_at_node` tells a line that a node sent from its others (LogEntry).
     `change` is (state before, state after) by their labels where the event is one. The
     rows' `changed` numbers are written when the lock is given back.
     """
@@ -51,4 +53,5 @@ def add(
         requested_by=by,
         state_from=change[0],
         state_to=change[1],
+        number_at_node=number_at_node,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitoring.core.messages import GroupReport, ProbeSample, Release, Report, ResourceReport
+from monitoring.core.messages import HIGHEST, GroupReport, ProbeSample, Release, Report, ResourceReport
 from monitoring.core.states import ResourceState, Severity
 from monitoring.models import Group, Node, ProbeTime, Resource
 from monitoring.service import decide, journal, phases, snapshot
@@ -33,9 +33,10 @@ def take(node_id: int, report: Report) -> None:
             node.refused_messages += 1
             node.save(update_fields=["refused_messages"])
             return
+        if report.number > node.reports:  # one that comes late or twice brings no news of probes
+            _samples(held, node, report.samples)
         _count(node, report)
         rows.groups = _groups(held, node, report, rows)
-        _samples(held, report.samples)
         decide.run_rows(held, rows)
 
 
@@ -67,7 +68,7 @@ def _stale(held: Held, node: Node, group: Group | None, part: GroupReport) -> No
     """
     if not any(r.running or not r.state.is_down for r in part.resources):
         return
-    newer = part.epoch + 1 if group is None else group.epoch
+    newer = min(part.epoch, HIGHEST) + 1 if group is None else group.epoch
     if group is None or group.owner_id != node.pk:
         held.send(node.name, node.key, Release(node.incarnation, part.group, newer))
 
@@ -116,13 +117,16 @@ def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> 
     row.save(update_fields=REPORTED)
 
 
-def _samples(held: Held, samples: tuple[ProbeSample, ...]) -> None:
-    """Keep sampled probe times, and the last IsAlive result of each."""
-    known = set(Resource.objects.filter(pk__in=[s.resource for s in samples]).values_list("pk", flat=True))
+def _samples(held: Held, node: Node, samples: tuple[ProbeSample, ...]) -> None:
+    """Keep sampled probe times, and the last IsAlive result of each resource on the node."""
+    if not samples:
+        return
+    own = Resource.objects.filter(group__owner=node)
+    known = set(own.filter(pk__in={s.resource for s in samples}).values_list("pk", flat=True))
     ProbeTime.objects.bulk_create(
         ProbeTime(
             resource_id=s.resource,
-            entry_point=s.entry_point[:10],
+            entry_point=s.entry_point,
             at=held.now,
             calls=s.calls,
             failures=s.failures,

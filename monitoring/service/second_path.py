@@ -6,7 +6,6 @@ every assignment that the node has not acknowledged: all that it needs to go on.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +13,8 @@ from django.db.models import F
 
 from monitoring.core.messages import MessageError, read_envelope, seal
 from monitoring.models import Group, Node
-from monitoring.service import inbox, snapshot
+from monitoring.service import inbox, refusals, snapshot
 from monitoring.service.lock import again, cluster_lock
-
-log = logging.getLogger(__name__)
 
 
 def exchange(raws: Sequence[object]) -> list[dict[str, Any]]:
@@ -25,23 +22,32 @@ def exchange(raws: Sequence[object]) -> list[dict[str, Any]]:
 
     MessageError where none of them was authentic: then nothing is told.
     """
-    refusals: list[MessageError] = []
+    refused: list[MessageError] = []
     answers: list[dict[str, Any]] = []
     speaker: Node | None = None
     for raw in raws:
         try:
+            if speaker is not None:
+                _check_speaker(raw, speaker)
             answer = again(inbox.receive)(raw)
         except MessageError as error:
-            log.warning("a message was refused: %s", error)
-            refusals.append(error)
+            refused.append(error)
             continue
         if speaker is None:
             speaker = Node.objects.get(name=read_envelope(raw).node)
         if answer is not None:
             answers.append(seal(speaker.name, answer, speaker.key))
     if speaker is None:
-        raise refusals[0] if refusals else MessageError("messages: there is none")
+        raise refused[0] if refused else MessageError("messages: there is none")
     return answers + _unacknowledged(speaker)
+
+
+def _check_speaker(raw: object, speaker: Node) -> None:
+    """One exchange is with one node: the answers are sealed for it."""
+    name = read_envelope(raw).node
+    if name != speaker.name:
+        refusals.count(speaker.pk, f"a message of {name} in an exchange with {speaker.name}")
+        raise MessageError(f"messages: one of {name} among those of {speaker.name}")
 
 
 def _unacknowledged(node: Node) -> list[dict[str, Any]]:

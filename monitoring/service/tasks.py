@@ -6,19 +6,25 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
+import msgspec
 from celery import bootsteps
 from celery.worker import state as worker_state
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from clusterweb.celery import app
-from monitoring.core.messages import MessageError, seal
+from monitoring.broker import transport
+from monitoring.core.messages import ITEMS, Id, MessageError, seal
 from monitoring.models import Cluster, Node, ProbeTime
-from monitoring.service import clock, decide, inbox, membership, publish
+from monitoring.service import clock, decide, inbox, membership, publish, refusals
 from monitoring.service.lock import again, cluster_lock
 
 log = logging.getLogger(__name__)
+
+Groups = Annotated[list[Id], msgspec.Meta(max_length=ITEMS)]
+
+transport.refused.append(lambda reason: refusals.count(None, f"on the broker: {reason}"))
 
 PROBE_TIMES_KEPT = 8 * 86_400.0
 """Seconds that sampled probe times are kept: a week, and a day to look back from its end."""
@@ -56,11 +62,10 @@ def with_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 @app.task(name="cluster.receive")
 def receive(raw: Any) -> None:
-    """A message from a node. One that cannot be taken is logged and counted, nothing else."""
+    """A message from a node. One that cannot be taken is counted, and nothing else."""
     try:
         answer = with_database(inbox.receive, raw)
-    except MessageError as error:
-        log.warning("a message was refused: %s", error)
+    except MessageError:
         return
     if answer is not None:
         name = raw["node"]
@@ -70,9 +75,14 @@ def receive(raw: Any) -> None:
 
 
 @app.task(name="cluster.decide")
-def decide_about(ids: list[int]) -> None:
-    """Something happened to these groups."""
-    with_database(decide.decide, ids)
+def decide_about(ids: Any) -> None:
+    """Something happened to these groups. Nobody signs this: to decide again changes nothing by itself."""
+    try:
+        groups = msgspec.convert(ids, Groups)
+    except msgspec.ValidationError as error:
+        refusals.count(None, f"cluster.decide: {error}")
+        return
+    with_database(decide.decide, groups)
     ticker.nudge()
 
 

@@ -24,7 +24,7 @@ _CALM = (GroupState.ONLINE, GroupState.OFFLINE)
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """All nodes. Four queries."""
+    """All nodes. Five queries."""
     live_from(request)
     return render(request, "nodes/list.html", _list_context())
 
@@ -33,7 +33,8 @@ def _list_context() -> dict[str, Any]:
     rows = nodes.node_list()
     storage = nodes.storage_groups([row.id for row in rows])
     groups = nodes.groups_by_node()
-    return {"nodes": [(row, groups.get(row.id, ()), storage.get(row.id, 0)) for row in rows]}
+    shown = [(row, groups.get(row.id, ()), storage.get(row.id, 0)) for row in rows]
+    return {"nodes": shown, "strangers": nodes.strangers()}
 
 
 @require_safe

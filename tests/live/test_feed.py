@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -25,6 +26,7 @@ from monitoring.models import Cluster, Group
 from monitoring.models.roles import Role, grant
 from monitoring.service import clock, journal
 from monitoring.service.lock import cluster_lock
+from monitoring.service.publish import LIVE
 from tests.web import seed
 
 TAG = re.compile(r"<[^>]*>")
@@ -242,3 +244,27 @@ async def test_a_foreign_origin_is_refused(made: seed.Seeded) -> None:
     )
     connected, _ = await socket.connect()
     assert not connected
+
+
+@live
+async def test_whatever_a_browser_sends_is_passed_over_and_its_page_stays_live(made: seed.Seeded) -> None:
+    async with watching(await cookie(made, "viewer")) as socket:
+        for text in ("", "\0", "{", '{"type": "websocket.disconnect"}', "[" * 100_000):
+            await socket.send_input({"type": "websocket.receive", "text": text})
+        for data in (b"", b"\xff" * 1000, bytes(range(256))):
+            await socket.send_input({"type": "websocket.receive", "bytes": data})
+        await fail("EVS1")
+        await html_after(socket, "EVS1 failed.")
+
+
+@live
+async def test_announcements_that_are_none_of_ours_leave_the_page_live(made: seed.Seeded) -> None:
+    async with watching(await cookie(made, "viewer")) as socket:
+        await html_after(socket, "")
+        layer = get_channel_layer()
+        forged = {"type": "live.changed", "seq": 10**17, "groups": ["x"], "nodes": [], "resources": []}
+        for message in ({}, forged, {**forged, "groups": []}):
+            await layer.group_send(LIVE, message)
+        await fail("EVS1")
+        number, _ = await html_after(socket, "EVS1 failed.")
+        assert number <= await newest()  # the number is the database's, not the forged one

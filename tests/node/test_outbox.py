@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitoring.core.messages import GroupReport, Heartbeat, LogEntry, Report, ResourceReport
+from monitoring.core.messages import GroupReport, Heartbeat, LogEntry, Report, ResourceReport, seal
 from monitoring.core.states import ResourceState
 from monitoring.node.outbox import Outbox
 
@@ -57,9 +57,9 @@ def test_what_was_not_sent_is_told_in_the_next_report_as_it_is_then() -> None:
 def test_log_lines_keep_their_order_and_come_before_the_states_they_explain() -> None:
     world = World()
     for text in ("first", "second"):
-        world.outbox.log(LogEntry(5, 1, text))
+        world.outbox.log(1, text)
     batch = world.outbox.compose()
-    world.outbox.log(LogEntry(5, 1, "third"))
+    world.outbox.log(1, "third")
     world.outbox.not_sent(batch)
     world.change(1)
     *logs, report = world.outbox.compose().messages
@@ -77,9 +77,24 @@ def test_a_new_heartbeat_takes_the_place_of_one_that_still_waits() -> None:
 def test_a_new_life_tells_no_states_of_the_old_one_but_its_log_lines() -> None:
     world = World()
     world.change(1)
-    world.outbox.log(LogEntry(5, 2, "the lease is over"))
+    world.outbox.log(2, "the lease is over")
     world.outbox.begin_life(6)
-    assert world.outbox.compose().messages == [LogEntry(6, 2, "the lease is over")]
+    (entry,) = world.outbox.compose().messages
+    assert isinstance(entry, LogEntry)
+    assert (entry.incarnation, entry.text) == (6, "the lease is over")
+
+
+def test_each_log_line_has_a_number_that_it_keeps_and_any_text_can_travel() -> None:
+    world = World()
+    for text in ("a" * 5000, "half a \ud83d", "third"):
+        world.outbox.log(9, text, -1)
+    batch = world.outbox.compose()
+    world.outbox.begin_life(6)
+    world.outbox.not_sent(batch)
+    entries = [seal("N", entry, "k") and entry for entry in world.outbox.compose().messages]
+    numbers = [entry.number for entry in entries if isinstance(entry, LogEntry)]
+    assert numbers == [entry.number for entry in batch.logs]
+    assert numbers == sorted(set(numbers))
 
 
 def test_a_full_report_tells_everything_and_says_so() -> None:

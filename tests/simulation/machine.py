@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from monitoring.core.messages import Downward, LogEntry, MessageError, Upward, open_down
+from monitoring.core.messages import Downward, MessageError, Upward, open_down
 from monitoring.node.context import Host
 from monitoring.node.keeper import PATIENCE
 from monitoring.node.member import Member
@@ -241,7 +241,7 @@ class Agent:
         return open_down(raw, self._machine.name, self._machine.key)
 
     def _log(self, resource: int | None, level: int, text: str, code: int) -> None:
-        self.outbox.log(LogEntry(self.outbox.incarnation, level, text, code, resource))
+        self.outbox.log(level, text, code, resource)
         self.member.pump()
 
     def deliver(self, raw: object) -> None:

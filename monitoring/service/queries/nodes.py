@@ -29,6 +29,8 @@ class NodeSummary:
     failed: int
     isolated: bool
     quarantined_until: float | None
+    refused_messages: int
+    refused_by_node: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,6 @@ class NodeDetail:
     started: float | None
     heartbeat: int
     reports: int
-    refused_messages: int
     heartbeat_interval_ms: int
     lease_ms: int
     margin_ms: int
@@ -76,7 +77,6 @@ def node_detail(id: int) -> NodeDetail | None:
         started=_time_of(node.incarnation),
         heartbeat=node.heartbeat,
         reports=node.reports,
-        refused_messages=node.refused_messages,
         heartbeat_interval_ms=cluster.heartbeat_interval_ms,
         lease_ms=node.lease_ms(cluster),
         margin_ms=cluster.margin_ms,
@@ -87,6 +87,11 @@ def node_detail(id: int) -> NodeDetail | None:
         storage_groups=storage_groups([id]).get(id, 0),
         storage_limit=cluster.max_storage_groups_per_node,
     )
+
+
+def strangers() -> int:
+    """How many messages were refused that name no member. One query."""
+    return Cluster.objects.values_list("refused_messages", flat=True).first() or 0
 
 
 def groups_by_node() -> Mapping[int, tuple[GroupRef, ...]]:
@@ -125,6 +130,8 @@ def _summary(node: Node) -> NodeSummary:
         failed=node.failed,  # type: ignore[attr-defined]
         isolated=node.isolated,
         quarantined_until=node.quarantined_until,
+        refused_messages=node.refused_messages,
+        refused_by_node=node.refused_by_node,
     )
 
 
