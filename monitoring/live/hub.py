@@ -94,7 +94,7 @@ class Hub:
         group.discard(watcher)
         if not group:
             self.watchers.pop(watcher.audience, None)
-        if not self.watchers and not self._arrived:
+        if not self._pages:  # one that is being welcomed stands in no other list
             for task in self._tasks:
                 task.cancel()
             self._tasks = []

@@ -21,7 +21,7 @@ from clusterweb.asgi import application
 from monitoring.core.states import GroupState
 from monitoring.live import hub as hub_module
 from monitoring.live import topics
-from monitoring.live.consumer import ENDED, UNKNOWN_TOPIC
+from monitoring.live.consumer import ENDED, SPOKE, UNKNOWN_TOPIC
 from monitoring.models import Cluster, Group
 from monitoring.models.roles import Role, grant
 from monitoring.service import clock, journal
@@ -247,14 +247,18 @@ async def test_a_foreign_origin_is_refused(made: seed.Seeded) -> None:
 
 
 @live
-async def test_whatever_a_browser_sends_is_passed_over_and_its_page_stays_live(made: seed.Seeded) -> None:
-    async with watching(await cookie(made, "viewer")) as socket:
-        for text in ("", "\0", "{", '{"type": "websocket.disconnect"}', "[" * 100_000):
-            await socket.send_input({"type": "websocket.receive", "text": text})
-        for data in (b"", b"\xff" * 1000, bytes(range(256))):
-            await socket.send_input({"type": "websocket.receive", "bytes": data})
+async def test_whatever_a_browser_sends_closes_its_own_page_and_no_other(made: seed.Seeded) -> None:
+    sent: list[dict[str, Any]] = [
+        *({"text": text} for text in ("", "\0", "{", '{"type": "websocket.disconnect"}', "[" * 100_000)),
+        *({"bytes": data} for data in (b"", b"\xff" * 1000, bytes(range(256)))),
+    ]
+    async with watching(await cookie(made, "viewer")) as quiet:
+        for frame in sent:
+            async with watching(await cookie(made, "viewer")) as loud:
+                await loud.send_input({"type": "websocket.receive", **frame})
+                assert await closed_with(loud) == SPOKE
         await fail("EVS1")
-        await html_after(socket, "EVS1 failed.")
+        await html_after(quiet, "EVS1 failed.")
 
 
 @live
