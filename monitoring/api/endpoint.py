@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, ValidationError
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from monitoring.api.auth import SAFE_METHODS, user_of
-from monitoring.api.problems import ProblemError, invalid
+from monitoring.api.problems import ProblemError, invalid, refused_edit
 from monitoring.core.model import Refused
 from monitoring.models.roles import Role, has_role
 from monitoring.service.lock import UndoneError
@@ -71,6 +71,8 @@ def endpoint(
             except RequestDataTooBig:
                 text = "The body is too large."
                 return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text).response()
+            except ValidationError as error:
+                return refused_edit(error).response()
             except Exception:
                 log.exception("%s %s failed", request.method, request.path)
                 text = "The cluster service could not answer; its log says why."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 
 CHALLENGE = 'Basic realm="ClusterWeb", charset="UTF-8", Bearer realm="ClusterWeb"'
@@ -50,3 +51,10 @@ def invalid(error: msgspec.ValidationError) -> ProblemError:
     unknown = _UNKNOWN.search(text)
     field = place.group(1) if place else unknown.group(1) if unknown else ""
     return ProblemError(HTTPStatus.BAD_REQUEST, _PLACE.sub("", text) + ".", field)
+
+
+def refused_edit(error: ValidationError) -> ProblemError:
+    """The problem of an edit that cannot be, with the first field that is wrong."""
+    by_field = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
+    field, texts = next(iter(by_field.items()))
+    return ProblemError(HTTPStatus.BAD_REQUEST, " ".join(texts), "" if field == "__all__" else field)

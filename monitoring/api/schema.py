@@ -40,8 +40,9 @@ class NodeOut(msgspec.Struct, frozen=True):
     """A node, and how many groups it hosts.
 
     `isolated`: it is not heard, and runs on under its lease. `quarantined_until`: it kept
-    dropping out, and takes no groups before that.
-    `refused_messages` came in its name and were not taken; `refused_by_node` were not taken by its agent.
+    dropping out, and takes no groups before that. `unfenced`: its groups wait until it is
+    confirmed off. `refused_messages` came in its name and were not taken; `refused_by_node` were
+    not taken by its agent.
     """
 
     id: int
@@ -57,6 +58,7 @@ class NodeOut(msgspec.Struct, frozen=True):
     failed_groups: int
     refused_messages: int
     refused_by_node: int
+    unfenced: bool = False
 
 
 class GroupOut(msgspec.Struct, frozen=True):
@@ -221,6 +223,7 @@ def of_node(node: nodes.NodeSummary) -> NodeOut:
         failed_groups=node.failed,
         refused_messages=node.refused_messages,
         refused_by_node=node.refused_by_node,
+        unfenced=node.unfenced,
     )
 
 

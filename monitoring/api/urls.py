@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from monitoring.api import views
+from monitoring.api import fencing, views
 
 app_name = "api"
 
 GROUP_VERBS = ("online", "offline", "restart", "maintenance", "end-maintenance")
 RESOURCE_VERBS = ("online", "offline", "restart", "fail")
-NODE_VERBS = ("pause", "drain", "clear-quarantine")
+NODE_VERBS = ("pause", "drain", "clear-quarantine", "fence")
 CLUSTER_VERBS = ("maintenance", "end-maintenance")
 
 urlpatterns: list[URLPattern] = [
@@ -27,6 +27,19 @@ urlpatterns: list[URLPattern] = [
     ),
     path("nodes/<str:node>/resume", views.resume_node, name="node-resume"),
     path("nodes/<str:node>/evict", views.evict_node, name="node-evict"),
+    path("nodes/<str:node>/confirm-off", fencing.confirm_off, name="node-confirm-off"),
+    path("nodes/<str:node>/fencing", fencing.node, name="node_fencing"),
+    path("nodes/<str:node>/fencing/add", fencing.add_step, name="fence-step-add"),
+    path("nodes/<str:node>/fencing/change", fencing.change_step, name="fence-step-change"),
+    path("nodes/<str:node>/fencing/remove", fencing.remove_step, name="fence-step-remove"),
+    path("fencing/agents", fencing.agents, name="fence_agents"),
+    path("fencing/agents/<str:agent>", fencing.agent, name="fence_agent"),
+    path("fencing/devices", fencing.devices, name="fence_devices"),
+    path("fencing/devices/add", fencing.add_device, name="fence-device-add"),
+    path("fencing/devices/<str:device>", fencing.device, name="fence_device"),
+    path("fencing/devices/<str:device>/change", fencing.change_device, name="fence-device-change"),
+    path("fencing/devices/<str:device>/delete", fencing.delete_device, name="fence-device-delete"),
+    path("fencing/devices/<str:device>/test", fencing.test_device, name="fence-device-test"),
     path("groups", views.groups, name="groups"),
     path("groups/<str:group>", views.group, name="group"),
     path("groups/<str:group>/move", views.move_group, name="group-move"),

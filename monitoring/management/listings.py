@@ -28,8 +28,12 @@ def status(
 
 
 def node_table(nodes: Sequence[schema.NodeOut], style: Style) -> str:
-    rows = [[n.name, n.state, since(n.since), _groups(n), n.description] for n in nodes]
+    rows = [[n.name, _node_state(n), since(n.since), _groups(n), n.description] for n in nodes]
     return table(["NODE", "STATE", "FOR", "GROUPS", "DESCRIPTION"], rows, style)
+
+
+def _node_state(node: schema.NodeOut) -> str:
+    return f"{node.state}, not confirmed off" if node.unfenced else node.state
 
 
 def _groups(node: schema.NodeOut) -> str:

@@ -1,13 +1,13 @@
-"""Groups, nodes and resources by the name that an operator typed, with near matches where none fits."""
+"""Groups, nodes, resources, fence devices by the name that was typed, with near matches where none fits."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from typing import TypeVar
 
-from monitoring.models import Group, Node, Resource
+from monitoring.models import FenceDevice, Group, Node, Resource
 
-RowT = TypeVar("RowT", Group, Node, Resource)
+RowT = TypeVar("RowT", FenceDevice, Group, Node, Resource)
 
 
 class UnknownNameError(LookupError):
@@ -33,6 +33,11 @@ def node(name: str) -> Node:
 def resource(name: str) -> Resource:
     """The resource of this name or id. One query where the name fits."""
     return _find(Resource, "resource", name)
+
+
+def fence_device(name: str) -> FenceDevice:
+    """The fence device of this name or id. One query where the name fits."""
+    return _find(FenceDevice, "device", name)
 
 
 def _find(model: type[RowT], field: str, name: str) -> RowT:

@@ -24,6 +24,7 @@ from monitoring.core.model import Refused
 from monitoring.models import Cluster, Event, Group, Node, Resource
 from monitoring.models.roles import has_role
 from monitoring.service import intents, preview
+from monitoring.service.fencing.fences import FENCING
 from monitoring.web import verbs
 from monitoring.web.context import live_from
 from monitoring.web.operations import toast
@@ -75,6 +76,9 @@ class ActionForm(forms.Form):
         self.subject = subject
         for name in {"node", "failback", "confirm"} - set(verb.asks):
             del self.fields[name]
+        if verb.needs_reason:
+            self.fields["reason"].required = True
+            self.fields["reason"].error_messages["required"] = "This needs a reason."
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"]
@@ -121,9 +125,15 @@ def _action(request: HttpRequest, subject: Subject, verb: Verb) -> HttpResponse:
     form = ActionForm(verb, subject, request.POST)
     if not form.is_valid():
         return _ask(request, subject, verb, form, status=422)
-    if subject.events().filter(seq__gt=form.cleaned_data["seen"]).exists():
+    if _news(subject, verb, form.cleaned_data["seen"]).exists():
         return _ask(request, subject, verb, form, status=409)
     return _submit(request, subject, verb, form)
+
+
+def _news(subject: Subject, verb: Verb, seen: int) -> Any:
+    """What has happened to the subject since then. Another try of a fence that fails is no news to it."""
+    found = subject.events().filter(seq__gt=seen)
+    return found.exclude(code=FENCING) if verb.kind in ("fence", "confirm-off") else found
 
 
 def _submit(request: HttpRequest, subject: Subject, verb: Verb, form: ActionForm) -> HttpResponse:
@@ -133,6 +143,8 @@ def _submit(request: HttpRequest, subject: Subject, verb: Verb, form: ActionForm
         about["node"] = given["node"]
     if "failback" in verb.asks:
         about["failback"] = given["failback"] or "none"
+    if "confirm" in verb.asks:
+        about["confirm"] = given["confirm"]
     try:
         accepted = intents.submit(verb.kind, by=request.user.get_username(), reason=given["reason"], **about)
     except Refused as refused:
@@ -159,7 +171,7 @@ def _ask(
     chosen = given.get("node", "")
     news = []
     if form is not None and status == 409:
-        news = list(subject.events().filter(seq__gt=form.cleaned_data["seen"]).order_by("-seq")[:NEWS])
+        news = list(_news(subject, verb, form.cleaned_data["seen"]).order_by("-seq")[:NEWS])
     context = {
         "layout": "actions/dialog.html" if request.htmx else "actions/page.html",  # type: ignore[attr-defined]
         "subject": subject,

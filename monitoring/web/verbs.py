@@ -13,6 +13,7 @@ class Verb:
     """`kind` as the cluster service knows it; `label` is what the button says.
 
     `asks`: fields of the confirmation beside the reason: "node", "failback", "confirm".
+    `needs_reason`: it is not taken without one.
     """
 
     kind: str
@@ -21,6 +22,7 @@ class Verb:
     tone: str = "primary"
     role: Role = Role.OPERATOR
     asks: tuple[str, ...] = ()
+    needs_reason: bool = False
 
 
 GROUP: Mapping[str, Verb] = {
@@ -37,6 +39,10 @@ NODE: Mapping[str, Verb] = {
     "drain": Verb("drain", "Drain", "droplets"),
     "resume": Verb("resume", "Resume", "play", asks=("failback",)),
     "clear-quarantine": Verb("clear-quarantine", "Clear quarantine", "play"),
+    "fence": Verb("fence", "Fence now", "plug-zap", "danger", asks=("confirm",)),
+    "confirm-off": Verb(
+        "confirm-off", "I have seen that it is off", "eye", "danger", asks=("confirm",), needs_reason=True
+    ),
     "evict": Verb("evict", "Evict", "log-out", "danger", Role.ADMINISTRATOR, ("confirm",)),
 }
 RESOURCE: Mapping[str, Verb] = {

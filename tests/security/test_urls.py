@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from monitoring.fencing import fence_agent
 from monitoring.service import clock
+from tests.fencing.agents import SWITCH, write_agent
 from tests.security.table import ADMINISTRATOR, CALLERS, HTTP, OUTSIDE, VIEWER, Caller, Row, reaches
 from tests.web import seed
 
@@ -44,7 +47,9 @@ def test_every_address_has_a_row_and_every_row_an_address() -> None:
 
 
 @pytest.fixture
-def made() -> seed.Seeded:
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> seed.Seeded:
+    write_agent(tmp_path, SWITCH)
+    monkeypatch.setenv(fence_agent.DIRECTORIES, str(tmp_path))
     return seed.cluster(clock.now(), probes=False)
 
 
@@ -57,10 +62,14 @@ def address(pattern: str, made: seed.Seeded, missing: bool = False) -> str:
         "history": str(made.records[0].pk),
         "record": str(made.records[0].pk),
         "operation": str(made.records[0].operation_id),
+        "device": str(made.fence_step.device_id),
+        "step": str(made.fence_step.pk),
+        "agent": "fence_test",
     }
 
     def value(found: re.Match[str]) -> str:
-        what = re.findall(r"(group|node|resource|history|record|operation)s?/", pattern[: found.start()])[-1]
+        before = pattern[: found.start()]
+        what = re.findall(r"(group|node|resource|history|record|operation|device|step|agent)s?/", before)[-1]
         return MISSING if missing else first[what]
 
     return "/" + re.sub(r"<[^>]+>", value, pattern.replace("^(?P<path>.*)$", "nothing-there"))

@@ -18,6 +18,8 @@ from monitoring.models import (
     Dependency,
     Event,
     FailoverRecord,
+    FenceDevice,
+    FenceStep,
     Group,
     Node,
     Operation,
@@ -57,6 +59,7 @@ class Seeded:
     resources: dict[str, Resource] = field(default_factory=dict)
     records: list[FailoverRecord] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)
+    fence_step: FenceStep = field(default_factory=FenceStep)
     lines: list[Event] = field(default_factory=list)
     """Events that were written down and have no number yet."""
 
@@ -85,6 +88,8 @@ def cluster(now: float, *, probes: bool = True) -> Seeded:
             heartbeat=179_811,
             reports=412,
         )
+    watchdog = FenceDevice.objects.create(pk=1, name="WATCHDOGS", method="Watchdog")
+    made.fence_step = FenceStep.objects.create(node=made.nodes["NODE2"], device=watchdog)
     _exchange(made, "EVS1", "NODE1", now, mta=True)
     _exchange(made, "EVS2", "NODE2", now, mta=False)
     _files(made, now)

@@ -11,6 +11,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
@@ -21,7 +22,7 @@ from django.db import DatabaseError
 
 from monitoring.api import reads, schema
 from monitoring.core.model import Refused
-from monitoring.management import listings
+from monitoring.management import fencing, listings
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
 from monitoring.service import intents, lookup, setup, topology
@@ -81,6 +82,7 @@ class Command(BaseCommand):
         maintenance.add_argument("group", nargs="?", help="the whole cluster where none is named")
         add("clear-quarantine", "Let a node that kept dropping out take groups again", acting, "node")
         add("evict", "Remove a node from the cluster", acting, "node")
+        fencing.add_commands(add, shown, acting)
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
         add("node-key", "Print the key that the agent of a node needs", shown, "node")
@@ -171,6 +173,23 @@ class Command(BaseCommand):
         node = lookup.node(options["node"])
         self._show(options, {"name": node.name, "key": node.key}, lambda: node.key)
 
+    # Fencing
+
+    def _fencing(self, options: dict[str, Any]) -> None:
+        fencing.show(options, partial(self._show, options), self.style)
+
+    def _fence_agents(self, options: dict[str, Any]) -> None:
+        fencing.agents(options, partial(self._show, options), self.style)
+
+    def _fence_device(self, options: dict[str, Any]) -> None:
+        fencing.device(options, _who(), partial(self._show, options))
+
+    def _fence_level(self, options: dict[str, Any]) -> None:
+        fencing.level(options, _who(), partial(self._show, options))
+
+    def _fence_test(self, options: dict[str, Any]) -> None:
+        self._finish(options, fencing.request_test(options, _who()))
+
     # Actions
 
     def _act(self, options: dict[str, Any]) -> None:
@@ -190,10 +209,14 @@ class Command(BaseCommand):
             node=lookup.node(options["node"]).pk if options.get("node") else None,
             resource=lookup.resource(options["resource"]).pk if options.get("resource") else None,
             failback=options.get("failback", "none"),
+            confirm=options.get("confirm", ""),
         )
         if accepted.notice:
             self.stderr.write(accepted.notice, self.style.WARNING)
-        operation = accepted.operation
+        self._finish(options, accepted.operation)
+
+    def _finish(self, options: dict[str, Any], operation: Operation) -> None:
+        """Wait for the outcome where that is wanted, and tell it."""
         if not options["no_wait"]:
             operation = wait(operation, options["timeout"], self._tell)
         self._report(options, operation)

@@ -18,10 +18,12 @@ class NodeRef:
     id: int
     name: str
     state: NodeState
+    unfenced: bool = False
+    """It is down and not confirmed off: its groups wait."""
 
     @classmethod
     def of(cls, node: Node | None) -> NodeRef | None:
-        return None if node is None else cls(node.pk, node.name, NodeState(node.state))
+        return None if node is None else cls(node.pk, node.name, NodeState(node.state), node.unfenced)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from monitoring.core.states import GroupState, NodeState
-from monitoring.models import Cluster, Group, Node, Resource
+from monitoring.models import Cluster, FenceStep, Group, Node, Resource
 from monitoring.models.topology import STORAGE_GROUPS
 from monitoring.service.queries.common import GroupRef
 from monitoring.service.queries.groups import GroupSummary, summaries
@@ -31,6 +31,10 @@ class NodeSummary:
     quarantined_until: float | None
     refused_messages: int
     refused_by_node: int
+    unfenced: bool
+    """It is down and not confirmed off: its groups wait."""
+    fenceable: bool
+    """It has fence devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ def storage_groups(nodes: Iterable[int]) -> Mapping[int, int]:
 
 def _counted() -> QuerySet[Node]:
     failed = Count("groups", filter=Q(groups__last_state=GroupState.FAILED))
-    return Node.objects.order_by("id").annotate(hosted=Count("groups"), failed=failed)
+    fenceable = Exists(FenceStep.objects.filter(node=OuterRef("pk")))
+    return Node.objects.order_by("id").annotate(hosted=Count("groups"), failed=failed, fenceable=fenceable)
 
 
 def _summary(node: Node) -> NodeSummary:
@@ -132,6 +137,8 @@ def _summary(node: Node) -> NodeSummary:
         quarantined_until=node.quarantined_until,
         refused_messages=node.refused_messages,
         refused_by_node=node.refused_by_node,
+        unfenced=node.unfenced,
+        fenceable=node.fenceable,  # type: ignore[attr-defined]
     )
 
 

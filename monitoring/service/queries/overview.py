@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from monitoring.core.states import GroupState, NodeState, ResourceState
-from monitoring.models import Cluster, Dependency, Event, Group, Node, Resource
+from monitoring.models import Cluster, Dependency, Event, FenceStep, Group, Node, Resource
 from monitoring.service.queries.common import NodeRef, preferred_owners
+from monitoring.service.queries.fencing import FenceRow, open_fences
 from monitoring.service.queries.groups import Asked
 from monitoring.service.queries.history import EventRow, event_row
 from monitoring.service.queries.nodes import storage_groups
@@ -103,6 +104,9 @@ class Column:
     storage_groups: int
     isolated: bool
     quarantined_until: float | None
+    fenceable: bool
+    fence: FenceRow | None
+    """The fence for which its groups wait."""
 
     @property
     def down(self) -> bool:
@@ -133,9 +137,11 @@ class Overview:
 
 
 def overview(only: Collection[int] | None = None) -> Overview:
-    """All of it, or with the cards of some groups `only`. Nine queries."""
+    """All of it, or with the cards of some groups `only`. Nine queries, ten where a node is fenced."""
     cluster = Cluster.objects.first() or Cluster()
-    nodes = list(Node.objects.order_by("id"))
+    fenceable = Exists(FenceStep.objects.filter(node=OuterRef("pk")))
+    nodes = list(Node.objects.order_by("id").annotate(fenceable=fenceable))
+    fences = open_fences([node.pk for node in nodes if node.unfenced])
     all_groups = list(
         Group.objects.order_by("name").values_list(
             "id", "name", "last_state", "owner_id", "persistent_online"
@@ -146,8 +152,11 @@ def overview(only: Collection[int] | None = None) -> Overview:
         hosted[owner] += 1
     stores = storage_groups([node.pk for node in nodes])
     return Overview(
-        health=_health(nodes, [(name, GroupState(state), want) for _, name, state, _, want in all_groups]),
-        columns=tuple(_column(node, hosted[node.pk], stores.get(node.pk, 0)) for node in nodes),
+        health=_not_fenced(nodes, fences, [(name, owner) for _, name, _, owner, _ in all_groups])
+        or _health(nodes, [(name, GroupState(state), want) for _, name, state, _, want in all_groups]),
+        columns=tuple(
+            _column(node, hosted[node.pk], stores.get(node.pk, 0), fences.get(node.pk)) for node in nodes
+        ),
         cards=cards(only),
         ticker=tuple(map(event_row, Event.objects.exclude(TOO_FINE).order_by("-seq")[:TICKER])),
         total=len(all_groups),
@@ -219,7 +228,7 @@ def _card(
     )
 
 
-def _column(node: Node, hosted: int, stores: int) -> Column:
+def _column(node: Node, hosted: int, stores: int, fence: FenceRow | None) -> Column:
     return Column(
         id=node.pk,
         name=node.name,
@@ -232,6 +241,8 @@ def _column(node: Node, hosted: int, stores: int) -> Column:
         storage_groups=stores,
         isolated=node.isolated,
         quarantined_until=node.quarantined_until,
+        fenceable=node.fenceable,  # type: ignore[attr-defined]  # annotated by overview
+        fence=fence,
     )
 
 
@@ -244,6 +255,22 @@ def _requirements(only: Collection[int] | None) -> Mapping[int, Mapping[int, Req
     for group, resource, provider in rows.values_list("resource__group_id", "resource_id", "provider_id"):
         found[group][resource] = (*found[group].get(resource, ()), (provider,))
     return found
+
+
+def _not_fenced(
+    nodes: Iterable[Node], fences: Mapping[int, FenceRow], groups: Iterable[tuple[str, int | None]]
+) -> Health | None:
+    """Louder than all else: groups that wait until a node is confirmed off."""
+    silent = [node for node in nodes if node.unfenced]
+    if not silent:
+        return None
+    waiting = [name for name, owner in groups if owner in {node.pk for node in silent}]
+    failed = [node.name for node in silent if node.pk in fences and fences[node.pk].rounds]
+    names = failed or [node.name for node in silent]
+    what = "could not be fenced" if failed else f"{_is(names)} being fenced"
+    waits = f": {_names(waiting)} wait{'s' if len(waiting) == 1 else ''}" if waiting else ""
+    detail = "Nothing is moved until it is confirmed that the node is off"
+    return Health("bad" if failed else "warn", f"{_names(names)} {what}{waits}", detail)
 
 
 def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, bool]]) -> Health:

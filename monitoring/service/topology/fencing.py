@@ -191,6 +191,7 @@ def _check_complete(step: FenceStep) -> None:
     for name in step.parameters:
         if not method.is_per_node(device.kind, name):
             raise refuse(f"properties.{name}", f"{name} is set at the device, for all nodes alike.")
+    step.parameters = {name: value for name, value in step.parameters.items() if value not in (None, "")}
     whole = _clean(method, device.kind, {**device.parameters, **step.parameters}, complete=True)
     step.parameters = {name: whole[name] for name in step.parameters if name in whole}
 

@@ -1,0 +1,441 @@
+"""Fencing in the REST API: devices, the levels of nodes, tests. Secrets can be set and are never told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from django.contrib.auth.models import User
+from django.urls import reverse
+
+from monitoring.api import schema
+from monitoring.api.endpoint import Reply, endpoint
+from monitoring.api.problems import ProblemError
+from monitoring.api.requests import ActionIn, Nothing, Reason
+from monitoring.core.model import Refused
+from monitoring.fencing import fence_agent
+from monitoring.fencing.api import FenceError, Property
+from monitoring.models import FenceDevice, FenceStep, Node
+from monitoring.models.roles import Role
+from monitoring.service import intents, lookup, topology
+from monitoring.service.fencing import devices as device_tests
+from monitoring.service.queries import fencing
+
+Level = Annotated[int, msgspec.Meta(ge=1, le=9)]
+Properties = dict[str, str | int | bool | None]
+
+
+# What is told
+
+
+class TestOut(msgspec.Struct, frozen=True):
+    """The last test of a device, and whether one is under way."""
+
+    running: bool
+    at: datetime | None
+    ok: bool | None
+    text: str
+    seconds: float | None
+
+
+class DeviceOut(msgspec.Struct, frozen=True):
+    """A fence device. `secrets` are the names of secret properties that are set."""
+
+    id: int
+    name: str
+    description: str
+    method: str
+    kind: str
+    properties: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    problem: str
+    nodes: tuple[str, ...]
+    test: TestOut
+
+
+class StepOut(msgspec.Struct, frozen=True):
+    """A device in a level of a node; times in seconds."""
+
+    id: int
+    level: int
+    device: str
+    properties: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    delay: float
+    timeout: float
+    retries: int
+    test: TestOut
+
+
+class FenceOut(msgspec.Struct, frozen=True):
+    """A fence: open until `finished`. Failed and open: nothing moves, and it is tried again at `next`."""
+
+    state: str
+    cause: str
+    started: datetime
+    finished: datetime | None
+    doing: str
+    error: str
+    outcome: str
+    rounds: int
+    next: datetime | None
+
+
+class NodeFencingOut(msgspec.Struct, frozen=True):
+    """How a node is fenced. `waiting`: its groups wait until it is confirmed off."""
+
+    node: str
+    waiting: bool
+    watchdog: float
+    levels: tuple[StepOut, ...]
+    fence: FenceOut | None
+
+
+class PropertyOut(msgspec.Struct, frozen=True):
+    """What can be set of a device. `per_node`: each node may have its own."""
+
+    name: str
+    kind: str
+    required: bool
+    secret: bool
+    default: Any
+    choices: tuple[str, ...]
+    unit: str
+    help: str
+    per_node: bool
+
+
+class AgentOut(msgspec.Struct, frozen=True):
+    """A fence agent as its metadata describes it."""
+
+    name: str
+    title: str
+    description: str
+    actions: tuple[str, ...]
+    properties: tuple[PropertyOut, ...]
+
+
+# What is asked
+
+
+class TestIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A test of a device, and of the power of a node where one is named."""
+
+    node: str = ""
+    reason: Reason = ""
+
+
+class NewDeviceIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A new device; `kind` of a fence agent is its name."""
+
+    name: str
+    method: str = fence_agent.FenceAgent.method_name
+    kind: str = ""
+    description: str = ""
+    properties: Properties = {}
+    reason: Reason = ""
+
+
+class ChangeDeviceIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change; a property that is null or "" goes back to its default."""
+
+    name: str | None = None
+    description: str | None = None
+    properties: Properties = {}
+    reason: Reason = ""
+
+
+class NewStepIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A device for a level of a node; times in seconds."""
+
+    device: str = ""
+    level: Level = 1
+    delay: float = 0.0
+    timeout: float = 60.0
+    retries: int = 1
+    properties: Properties = {}
+    reason: Reason = ""
+
+
+class ChangeStepIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of the device in `level`; `to_level` puts it into another one."""
+
+    device: str = ""
+    level: Level = 1
+    to_level: Level | None = None
+    delay: float | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    properties: Properties | None = None
+    reason: Reason = ""
+
+
+class RemoveStepIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The device to take out of a level."""
+
+    device: str = ""
+    level: Level = 1
+    reason: Reason = ""
+
+
+class ConfirmOffIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody has seen that the node is off: its name once more, and how it was seen."""
+
+    confirm: str = ""
+    reason: Reason = ""
+
+
+# Views
+
+
+@endpoint("GET", Role.VIEWER, Nothing)
+def agents(user: User, asked: Nothing) -> object:
+    return {"agents": fence_agent.installed()}
+
+
+@endpoint("GET", Role.VIEWER, Nothing)
+def agent(user: User, asked: Nothing, agent: str) -> object:
+    try:
+        fence_agent.find(agent)
+        return agent_out(agent)
+    except FenceError as error:
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"{_capital(str(error))}.", "agent") from None
+
+
+@endpoint("GET", Role.VIEWER, Nothing)
+def devices(user: User, asked: Nothing) -> object:
+    return {"devices": device_list()}
+
+
+@endpoint("GET", Role.VIEWER, Nothing)
+def device(user: User, asked: Nothing, device: str) -> object:
+    return device_out(lookup.fence_device(device))
+
+
+@endpoint("POST", Role.ADMINISTRATOR, NewDeviceIn)
+def add_device(user: User, asked: NewDeviceIn) -> Reply:
+    made = topology.create_fence_device(
+        {"name": asked.name, "description": asked.description},
+        method=asked.method,
+        kind=asked.kind,
+        properties=asked.properties,
+        by=user.get_username(),
+        reason=asked.reason,
+    )
+    place = reverse("api:fence_device", kwargs={"device": made.pk})
+    return Reply(device_out(made), HTTPStatus.CREATED, {"Location": place})
+
+
+@endpoint("POST", Role.ADMINISTRATOR, ChangeDeviceIn)
+def change_device(user: User, asked: ChangeDeviceIn, device: str) -> object:
+    given = {"name": asked.name, "description": asked.description}
+    changed = topology.edit_fence_device(
+        lookup.fence_device(device).pk,
+        {name: value for name, value in given.items() if value is not None},
+        properties=asked.properties,
+        by=user.get_username(),
+        reason=asked.reason,
+    )
+    return device_out(changed)
+
+
+@endpoint("POST", Role.ADMINISTRATOR, ActionIn)
+def delete_device(user: User, asked: ActionIn, device: str) -> object:
+    found = lookup.fence_device(device)
+    topology.delete_fence_device(found.pk, by=user.get_username(), reason=asked.reason)
+    return {"deleted": found.name}
+
+
+@endpoint("POST", Role.OPERATOR, TestIn)
+def test_device(user: User, asked: TestIn, device: str) -> Reply:
+    operation = device_tests.request_test(
+        lookup.fence_device(device).pk,
+        node=lookup.node(asked.node).pk if asked.node else None,
+        by=user.get_username(),
+        reason=asked.reason,
+    )
+    place = reverse("api:operation", kwargs={"id": operation.pk})
+    body = {"operation": schema.of_operation(operation), "notice": ""}
+    return Reply(body, HTTPStatus.ACCEPTED, {"Location": place})
+
+
+@endpoint("GET", Role.VIEWER, Nothing)
+def node(user: User, asked: Nothing, node: str) -> object:
+    return node_out(lookup.node(node))
+
+
+@endpoint("POST", Role.ADMINISTRATOR, NewStepIn)
+def add_step(user: User, asked: NewStepIn, node: str) -> Reply:
+    found = lookup.node(node)
+    topology.add_fence_step(
+        found.pk,
+        lookup.fence_device(asked.device).pk,
+        {"level": asked.level, **_times(asked.delay, asked.timeout, asked.retries)},
+        properties=asked.properties,
+        by=user.get_username(),
+        reason=asked.reason,
+    )
+    return Reply(node_out(found), HTTPStatus.CREATED)
+
+
+@endpoint("POST", Role.ADMINISTRATOR, ChangeStepIn)
+def change_step(user: User, asked: ChangeStepIn, node: str) -> object:
+    found = lookup.node(node)
+    values = _times(asked.delay, asked.timeout, asked.retries)
+    if asked.to_level is not None:
+        values["level"] = asked.to_level
+    topology.edit_fence_step(
+        step_of(found, lookup.fence_device(asked.device), asked.level).pk,
+        values,
+        properties=asked.properties,
+        by=user.get_username(),
+        reason=asked.reason,
+    )
+    return node_out(found)
+
+
+@endpoint("POST", Role.ADMINISTRATOR, RemoveStepIn)
+def remove_step(user: User, asked: RemoveStepIn, node: str) -> object:
+    found = lookup.node(node)
+    step = step_of(found, lookup.fence_device(asked.device), asked.level)
+    topology.remove_fence_step(step.pk, by=user.get_username(), reason=asked.reason)
+    return node_out(found)
+
+
+@endpoint("POST", Role.OPERATOR, ConfirmOffIn)
+def confirm_off(user: User, asked: ConfirmOffIn, node: str) -> Reply:
+    accepted = intents.submit(
+        "confirm-off",
+        by=user.get_username(),
+        reason=asked.reason,
+        node=lookup.node(node).pk,
+        confirm=asked.confirm,
+    )
+    place = reverse("api:operation", kwargs={"id": accepted.operation.pk})
+    body = {"operation": schema.of_operation(accepted.operation), "notice": accepted.notice}
+    return Reply(body, HTTPStatus.ACCEPTED, {"Location": place})
+
+
+# Read models turned into what they say; the command line prints the same
+
+
+def device_list() -> list[DeviceOut]:
+    """All devices by name. Two queries."""
+    return [_device(row) for row in fencing.device_list()]
+
+
+def device_out(device: FenceDevice) -> DeviceOut:
+    return next(row for row in device_list() if row.id == device.pk)
+
+
+def node_out(node: Node) -> NodeFencingOut:
+    """How a node is fenced. Three queries."""
+    found = fencing.node_fencing(node.pk)
+    if found is None:
+        raise lookup.UnknownNameError("node", node.name, [])
+    return NodeFencingOut(
+        node=found.node.name,
+        waiting=found.node.unfenced,
+        watchdog=found.watchdog,
+        levels=tuple(_step(step) for _, steps in found.levels for step in steps),
+        fence=_fence(found.fence) if found.fence else None,
+    )
+
+
+def agent_out(name: str) -> AgentOut:
+    """What an agent says of itself; FenceError where it does not."""
+    about = fence_agent.metadata(name)
+    return AgentOut(
+        name=name,
+        title=about.title,
+        description=about.description,
+        actions=tuple(sorted(about.actions)),
+        properties=tuple(_property(name, prop) for prop in about.properties),
+    )
+
+
+def step_of(node: Node, device: FenceDevice, level: int) -> FenceStep:
+    """The entry of a level; Refused where the device is not in it."""
+    found = FenceStep.objects.filter(node=node, device=device, level=level).first()
+    if found is None:
+        raise Refused("device", f"{device} is not in level {level} of {node}.")
+    return found
+
+
+def _times(delay: float | None, timeout: float | None, retries: int | None) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if delay is not None:
+        values["delay_ms"] = round(delay * 1000)
+    if timeout is not None:
+        values["timeout_ms"] = round(timeout * 1000)
+    if retries is not None:
+        values["retries"] = retries
+    return values
+
+
+def _test(test: fencing.Test) -> TestOut:
+    return TestOut(test.running, schema.maybe(test.at), test.ok, test.text, test.seconds)
+
+
+def _device(row: fencing.DeviceRow) -> DeviceOut:
+    return DeviceOut(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        method=row.method,
+        kind=row.kind,
+        properties=row.parameters,
+        secrets=row.hidden,
+        problem=row.problem,
+        nodes=tuple(node.name for node in row.nodes),
+        test=_test(row.test),
+    )
+
+
+def _step(step: fencing.StepRow) -> StepOut:
+    return StepOut(
+        id=step.id,
+        level=step.level,
+        device=step.device_name,
+        properties=step.parameters,
+        secrets=step.hidden,
+        delay=step.delay,
+        timeout=step.timeout,
+        retries=step.retries,
+        test=_test(step.test),
+    )
+
+
+def _fence(row: fencing.FenceRow) -> FenceOut:
+    return FenceOut(
+        state=row.state,
+        cause=row.cause,
+        started=schema.time(row.since),
+        finished=schema.maybe(row.finished),
+        doing=row.doing,
+        error=row.error,
+        outcome=row.outcome,
+        rounds=row.rounds,
+        next=schema.time(row.next_at) if row.open else None,
+    )
+
+
+def _property(agent: str, prop: Property) -> PropertyOut:
+    return PropertyOut(
+        name=prop.name,
+        kind=prop.kind,
+        required=prop.required,
+        secret=prop.secret,
+        default=prop.default,
+        choices=prop.choices,
+        unit=prop.unit,
+        help=prop.help,
+        per_node=fence_agent.FenceAgent.is_per_node(agent, prop.name),
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
