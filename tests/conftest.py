@@ -42,7 +42,9 @@ def running(
     """The demo cluster in real processes, one for the whole session; nothing of it is left behind."""
     from tests.cluster.harness import LiveCluster
 
-    live = LiveCluster(tmp_path_factory.mktemp("cluster") / "home")
+    folder = tmp_path_factory.mktemp("cluster")
+    agents = f"{folder / 'agents'}:/usr/sbin"  # a test may put fence agents of its own there
+    live = LiveCluster(folder / "home", {"CLUSTERWEB_FENCE_AGENTS": agents})
     with django_db_blocker.unblock():
         live.start()
         yield live

@@ -8,6 +8,7 @@ by a mark in their environment whatever session they moved to.
 from __future__ import annotations
 
 import os
+import re
 import secrets as random_bytes
 import signal
 import subprocess
@@ -23,6 +24,10 @@ KEPT = 65_536
 WORDS = 300
 MARK = "CLUSTERWEB_FENCE_ACT"
 HIDDEN = "•••"
+_STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ )?((ERROR|WARNING|CRITICAL|INFO):(root:)? ?)?")
+"""What Python's logging puts before a line."""
+_NOISE = re.compile(r"^Please use '-h' for usage|DeprecationWarning|^(from|import) ")
+"""Lines that tell an operator nothing: hints at the agent's own help, warnings about its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,10 @@ class Ended:
 
     @property
     def last_words(self) -> str:
-        """The last lines that it printed, errors first, shortened."""
-        lines = [line.strip() for line in (self.errors or self.output).splitlines() if line.strip()]
-        return " ".join(lines[-3:])[-WORDS:]
+        """The last lines that it printed, errors first, without what only its log needs; shortened."""
+        lines = [_STAMP.sub("", line).strip() for line in (self.errors or self.output).splitlines()]
+        said = [line for line in lines if line and not _NOISE.search(line)]
+        return " ".join(said[-3:])[-WORDS:]
 
 
 def run(argv: Sequence[str], given: str, seconds: float, secrets: Sequence[str] = ()) -> Ended:
