@@ -9,6 +9,7 @@ _home = tempfile.mkdtemp(prefix="clusterweb-test-")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["CLUSTERWEB_HOME"] = _home
 os.environ["CLUSTERWEB_REDIS_URL"] = "redis://127.0.0.1:1/0"  # nothing listens there
+os.environ["CLUSTERWEB_OCF_ROOT"] = ""  # what types there are does not depend on the machine
 os.environ.pop("DATABASE_URL", None)
 
 from clusterweb.settings import *  # noqa: E402, F403

@@ -65,7 +65,8 @@ class Property:
     `minimum` and `maximum` bound an int, inclusive. `unit` is shown beside the value.
     `choices`: the only values allowed, of a text. `unique`: "cluster" refuses a value that
     another resource of the type has anywhere in the cluster. `secret` values are never
-    shown, logged or exported.
+    shown, logged or exported. `placeholder`: what the type itself uses where there is no value;
+    it is shown and never stored. `details`: more than fits into `help`, shown on demand.
     """
 
     name: str
@@ -79,6 +80,8 @@ class Property:
     unique: str = ""
     secret: bool = False
     choices: tuple[str, ...] = ()
+    placeholder: str = ""
+    details: str = ""
 
     def clean(self, value: Any) -> Any:
         """Return `value` in its proper type, or raise PropertyError naming this property."""
@@ -224,7 +227,8 @@ class Context(Protocol):
     providers: Sequence[Provider]
     """All resources of the group that this one depends on, directly or through others."""
     state_dir: Path
-    """A folder of this node for this resource: logs and sockets, never data to keep."""
+    """A folder of this node for this resource: logs and sockets, never data to keep. Processes
+    write to `output.log` in it."""
 
     def spawn(
         self,
@@ -289,6 +293,10 @@ class ResourceDLL:
     description: ClassVar[str] = ""
     family: ClassVar[str] = "Generic"
     icon: ClassVar[str] = "box"
+    notice: ClassVar[str] = ""
+    """What to know before a resource of the type is made; shown where types are chosen."""
+    unusable: ClassVar[str] = ""
+    """Why no resource of the type can be made: it is listed with the reason, and refused."""
     properties: ClassVar[tuple[Property, ...]] = ()
     required_dependencies: ClassVar[tuple[str, ...]] = ()
     """Type names of which the group must hold one, and on which the resource must depend,

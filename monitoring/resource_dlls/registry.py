@@ -1,9 +1,10 @@
 """Discovery of resource DLLs: which types there are, and which plugins could not be loaded.
 
 The built-in types are found by walking this package's own folders, one folder a family: a
-new family touches no other file. Third parties publish theirs under the entry point group
-``clusterweb.resource_dlls``. Whatever goes wrong in one plugin costs that plugin only; it is
-listed by `broken()` with the reason.
+new family touches no other file. A family may also find types on the machine: its function
+`find_types` gives a name, a source and a maker of each (OCF agents). Third parties publish
+theirs under the entry point group ``clusterweb.resource_dlls``. Whatever goes wrong in one
+plugin costs that plugin only; it is listed by `broken()` with the reason.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import functools
 import importlib
 import logging
 import pkgutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import MappingProxyType, ModuleType
@@ -83,11 +85,16 @@ def _discover() -> tuple[Mapping[str, type[ResourceDLL]], tuple[Broken, ...]]:
     return MappingProxyType(dict(sorted(found.items()))), tuple(failed)
 
 
-def _candidates() -> Iterator[tuple[str, str, functools.partial[list[type[ResourceDLL]]]]]:
+Loader = Callable[[], list[type[ResourceDLL]]]
+
+
+def _candidates() -> Iterator[tuple[str, str, Loader]]:
     """Name, source and loader of each plugin; the built-ins first, so that theirs is a name in doubt."""
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.ispkg:
-            yield module.name, "built in", functools.partial(_load_family, module.name)
+    families = [module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
+    for family in families:
+        yield family, "built in", functools.partial(_load_family, family)
+    for family in families:
+        yield from _found_by(family)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
         yield point.name, source, functools.partial(_load_entry_point, point)
@@ -96,6 +103,17 @@ def _candidates() -> Iterator[tuple[str, str, functools.partial[list[type[Resour
 def _load_family(name: str) -> list[type[ResourceDLL]]:
     family = importlib.import_module(f"{package.__name__}.{name}")
     return _exported(family)
+
+
+def _found_by(family: str) -> Iterator[tuple[str, str, Loader]]:
+    """What a family finds on this machine; it was loaded just before."""
+    find_types = getattr(sys.modules.get(f"{package.__name__}.{family}"), "find_types", None)
+    for name, source, make in find_types() if find_types else ():
+        yield name, source, functools.partial(_made, make)
+
+
+def _made(make: Callable[[], type[ResourceDLL]]) -> list[type[ResourceDLL]]:
+    return [make()]
 
 
 def _load_entry_point(point: object) -> list[type[ResourceDLL]]:
@@ -112,7 +130,7 @@ def _exported(module: ModuleType) -> list[type[ResourceDLL]]:
     """The types that a module exports by its ``__all__``."""
     exports = [getattr(module, name) for name in getattr(module, "__all__", ())]
     dlls = [item for item in exports if isinstance(item, type) and issubclass(item, ResourceDLL)]
-    if not dlls:
+    if not dlls and not hasattr(module, "find_types"):
         raise TypeError(f"{module.__name__} exports no ResourceDLL class in __all__")
     return dlls
 

@@ -170,6 +170,7 @@ class PropertyField(forms.Field):
 
     def __init__(self, prop: Property, *, creating: bool) -> None:
         self.property, self.creating = prop, creating
+        self.details = prop.details
         super().__init__(
             label=prop.name,
             required=prop.required and not (prop.secret and not creating),
@@ -196,6 +197,8 @@ def _hint(prop: Property) -> str:
         parts.append(f"In {prop.unit}.")
     if prop.default not in (None, "") and prop.kind != "bool" and not prop.secret:
         parts.append(f"Default: {prop.default}.")
+    elif prop.placeholder and not prop.secret:
+        parts.append(f"Where it is empty: {prop.placeholder}.")
     return " ".join(parts)
 
 

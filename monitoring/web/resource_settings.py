@@ -20,6 +20,9 @@ from monitoring.web.forms import NewResourceForm, ResourceForm
 from monitoring.web.resources import dll_of
 from monitoring.web.roles import require_administrator
 
+MANY = 20
+"""Types of one family that are more than one looks through."""
+
 
 @require_administrator
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -28,7 +31,7 @@ def create(request: HttpRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=pk)
     type = ResourceType.objects.filter(name=request.GET.get("type", "")).first()
     dll = dll_of(type.name) if type else None
-    if type is None or dll is None:
+    if type is None or dll is None or dll.unusable:
         return render(request, "resources/choose_type.html", {"group": group, "families": _families()})
     siblings = list(group.resources.select_related("type"))
     form = NewResourceForm(type, dll, siblings, request.POST or None)
@@ -60,20 +63,37 @@ class TypeCard:
     description: str
     icon: str
     needs: tuple[str, ...]
+    notice: str
+    unusable: str
 
     @classmethod
     def of(cls, dll: type[ResourceDLL]) -> TypeCard:
-        return cls(dll.type_name, dll.description, dll.icon, dll.required_dependencies)
+        return cls(
+            dll.type_name,
+            dll.description,
+            dll.icon,
+            dll.required_dependencies,
+            dll.notice if not dll.unusable else "",
+            dll.unusable,
+        )
+
+    @property
+    def words(self) -> str:
+        """What the filter of the list looks through."""
+        return f"{self.name} {self.description}".lower()
 
 
 def _families() -> list[tuple[str, list[TypeCard]]]:
-    """The installed types that the cluster knows, by family, each in the order of the names."""
+    """The installed types that the cluster knows, by family, each in the order of the names.
+
+    Families of very many types come last, so that they hide no other.
+    """
     known = set(ResourceType.objects.values_list("name", flat=True))
     families: dict[str, list[TypeCard]] = {}
     for name, dll in registry.all_types().items():
         if name in known:
             families.setdefault(dll.family, []).append(TypeCard.of(dll))
-    return sorted(families.items())
+    return sorted(families.items(), key=lambda family: (len(family[1]) > MANY, family[0]))
 
 
 @require_administrator

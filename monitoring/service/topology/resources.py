@@ -80,6 +80,8 @@ def _create(
         state_since=change.held.now,
     )
     dll = rules.dll_of(type_)
+    if dll.unusable:
+        raise refuse("type", f"{type_} cannot be used. {dll.unusable}")
     assign(resource, values, SETTINGS)
     check_name(resource)
     resource.properties = rules.clean_properties(dll, properties)

@@ -14,6 +14,9 @@ SETTINGS = frozenset(
     {"description", "looks_alive_ms", "is_alive_ms", "pending_timeout_ms", "deadlock_timeout_ms"}
 )
 
+LISTED = 20
+"""Names of types that one line of the history carries."""
+
 
 def sync_types(*, by: str = "cluster service") -> list[str]:
     """Add the types of newly installed resource DLLs; return their names.
@@ -21,17 +24,28 @@ def sync_types(*, by: str = "cluster service") -> list[str]:
     Types that are there already keep what an administrator set; only what belongs to the
     code (where it is, how many instances there can be) follows it.
     """
-    added = []
     with edit(by) as change:
         known = {type_.name: type_ for type_ in ResourceType.objects.all()}
+        new = [
+            ResourceType(name=name, **_of_the_code(dll), **_defaults(dll))
+            for name, dll in registry.all_types().items()
+            if name not in known
+        ]
+        ResourceType.objects.bulk_create(new)
         for name, dll in registry.all_types().items():
-            if name not in known:
-                type_ = ResourceType.objects.create(name=name, **_of_the_code(dll), **_defaults(dll))
-                change.record(f"added the resource type {name}", type_)
-                added.append(name)
-            elif any(getattr(known[name], field) != value for field, value in _of_the_code(dll).items()):
+            if name in known and any(getattr(known[name], f) != v for f, v in _of_the_code(dll).items()):
                 ResourceType.objects.filter(name=name).update(**_of_the_code(dll))
-    return added
+        if new:
+            change.record(f"added {_listed([type_.name for type_ in new])}", new[0])
+    return [type_.name for type_ in new]
+
+
+def _listed(names: list[str]) -> str:
+    """ "the resource types A, B and 140 more": an OCF package brings many at once."""
+    if len(names) == 1:
+        return f"the resource type {names[0]}"
+    rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"the resource types {', '.join(names[:LISTED])}{rest}"
 
 
 def _of_the_code(dll: type[ResourceDLL]) -> dict[str, Any]:

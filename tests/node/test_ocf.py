@@ -1,0 +1,88 @@
+"""OCF agents under a real node agent: its orders, its probes, its end, and the guard after it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from monitoring.core.states import ResourceState as S
+from tests.node.harness import AgentProcess, Broker, FakeService, spec, until
+from tests.resource_dlls.ocf_agents import use_real_root, use_root, write_agent
+
+StartAgent = Callable[[str, str], AgentProcess]
+
+
+@pytest.fixture
+def start(node_broker: Broker, service: FakeService, start_agent: StartAgent) -> Callable[[], AgentProcess]:
+    """Starts an agent in the environment that the test has made."""
+
+    def started() -> AgentProcess:
+        agent = start_agent(node_broker.url, service.url)
+        service.wait_joined()
+        return agent
+
+    return started
+
+
+def dummy(**properties: object):
+    values = {"fake": "dummy", "CheckLevel": 0, "MonitorTimeout": 10, **properties}
+    return spec(1, "ocf:heartbeat:Dummy", properties=values, pending_timeout_ms=20_000)
+
+
+def test_dummy_comes_online_fails_is_restarted_and_goes_offline(
+    monkeypatch: pytest.MonkeyPatch, start: Callable[[], AgentProcess], service: FakeService
+) -> None:
+    use_real_root(monkeypatch)
+    agent = start()
+    service.assign(dummy())
+    service.wait_state(1, S.ONLINE)
+    (state,) = agent.home.glob("resources/ocf/*/Dummy-R1.state")
+    state.unlink()
+    failed = service.wait_state(1, S.FAILED)
+    assert failed.cause == "IsAlive: monitor: it does not run (exit code 7): No process state file found"
+    again = dummy()
+    service.assign(spec(1, again.type, properties=again.properties, attempt=2), serial=2)
+    service.wait_state(1, S.ONLINE)
+    assert state.exists()
+    service.assign(spec(1, again.type, properties=again.properties, attempt=2, want_online=False), serial=3)
+    service.wait_state(1, S.OFFLINE)
+    assert not state.exists()
+    assert "No process state file found" in (agent.home / "resources" / "1" / "output.log").read_text()
+
+
+def test_what_is_no_process_is_taken_back_after_the_agents_death(
+    monkeypatch: pytest.MonkeyPatch, start: Callable[[], AgentProcess], service: FakeService
+) -> None:
+    use_real_root(monkeypatch)
+    agent = start()
+    service.assign(dummy())
+    service.wait_state(1, S.ONLINE)
+    (state,) = agent.home.glob("resources/ocf/*/Dummy-R1.state")
+    agent.signal(signal.SIGKILL)
+    until(lambda: not state.exists(), 15, "the guard has stopped it")
+    until(lambda: not list((agent.home / "sweep").iterdir()), 5, "nothing is left to sweep")
+
+
+def test_a_start_that_hangs_is_ended_after_pending_timeout_and_says_what_it_said_last(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    start: Callable[[], AgentProcess],
+    service: FakeService,
+) -> None:
+    write_agent(tmp_path / "ocf", "Checked")
+    use_root(monkeypatch, tmp_path / "ocf", tmp_path / "cache")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "start.hang").touch()
+    agent = start()
+    values = {"folder": str(folder), "password": "", "CheckLevel": 0, "MonitorTimeout": 10}
+    service.assign(spec(1, "ocf:test:Checked", properties=values, pending_timeout_ms=2000))
+    failed = service.wait_state(1, S.FAILED)
+    assert "reported nothing for 2 s" in failed.cause
+    assert (folder / "calls").read_text().splitlines()[-1].startswith("stop")
+    assert agent.running().get(1) is None
+    said = [entry.text for entry in service.logs()]
+    assert any("start is waiting for Godot" in text for text in said)
