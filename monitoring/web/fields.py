@@ -190,7 +190,7 @@ class PropertyField(forms.Field):
 
 def _hint(prop: Property) -> str:
     said = prop.help.strip().rstrip(".")
-    parts = [f"{said[:1].upper()}{said[1:]}."] if said else []
+    parts = [f"{said[:1].upper()}{said[1:]}{'' if said.endswith('…') else '.'}"] if said else []
     if prop.minimum is not None and prop.maximum is not None:
         parts.append(f"{prop.minimum} to {prop.maximum}{' ' + prop.unit if prop.unit else ''}.")
     elif prop.unit:
@@ -198,7 +198,7 @@ def _hint(prop: Property) -> str:
     if prop.default not in (None, "") and prop.kind != "bool" and not prop.secret:
         parts.append(f"Default: {prop.default}.")
     elif prop.placeholder and not prop.secret:
-        parts.append(f"Where it is empty: {prop.placeholder}.")
+        parts.append(f"If empty: {prop.placeholder}.")
     return " ".join(parts)
 
 

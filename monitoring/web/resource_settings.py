@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,11 @@ class TypeCard:
             dll.notice if not dll.unusable else "",
             dll.unusable,
         )
+
+    @property
+    def parts(self) -> list[str]:
+        """The name in the parts between which a line may break: "ocf:", "heartbeat:", "IPaddr2"."""
+        return re.split(r"(?<=:)", self.name)
 
     @property
     def words(self) -> str:

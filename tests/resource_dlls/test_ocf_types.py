@@ -182,7 +182,7 @@ def test_pacemakers_tools_are_found_where_they_are_called_and_not_where_they_are
     (root / "lib" / "test").mkdir(parents=True)
     (root / "lib" / "test" / "common.sh").write_text("score() { crm_master -v 1; }\n")
     write_agent(root, "Includes", body=". ${OCF_FUNCTIONS_DIR}/common.sh\n")
-    assert "calls Pacemaker's crm_attribute: without" in registry.get("ocf:test:Calls").notice
+    assert "Calls Pacemaker's crm_attribute: may not" in registry.get("ocf:test:Calls").notice
     assert registry.get("ocf:test:Describes").notice == ""
     assert "crm_master" in registry.get("ocf:test:Includes").notice
 
@@ -193,7 +193,7 @@ def test_an_agent_that_works_only_when_promoted_says_that_it_cannot_be_used(root
     write_agent(root, "Either", offered=promotable, body="ocf_is_ms && promote_it\n")
     assert "only where a cluster manager promotes it" in registry.get("ocf:test:Master").unusable
     assert registry.get("ocf:test:Either").unusable == ""
-    assert "runs on one node" in registry.get("ocf:test:Either").notice
+    assert "Runs on one node" in registry.get("ocf:test:Either").notice
 
 
 def test_every_agent_of_the_package_is_a_type(real: None) -> None:

@@ -50,7 +50,7 @@ def test_types_can_be_filtered_and_say_what_to_know_before_use(
     text = page(browser, seeded)
     assert 'data-filter=".types > li"' in text
     assert 'data-find="ocf:test:checked test resource."' in text
-    assert "It calls Pacemaker&#x27;s crm_attribute" in text
+    assert "Calls Pacemaker&#x27;s crm_attribute" in text
     assert "?type=ocf%3Atest%3AChecked" in text
 
 
@@ -58,7 +58,7 @@ def test_a_type_that_cannot_be_used_is_listed_without_a_link(
     agents: None, seeded: seed.Seeded, browser: Browser
 ) -> None:
     text = page(browser, seeded)
-    assert "ocf:test:Promoted" in text and "only where a cluster manager promotes it" in text
+    assert "<wbr>Promoted" in text and "only where a cluster manager promotes it" in text
     assert "?type=ocf%3Atest%3APromoted" not in text
     assert "Of which type?" in page(browser, seeded, "ocf:test:Promoted")
 
@@ -67,12 +67,12 @@ def test_the_form_warns_keeps_long_help_folded_and_hides_what_is_secret(
     agents: None, seeded: seed.Seeded, browser: Browser
 ) -> None:
     text = page(browser, seeded, "ocf:test:Checked")
-    assert "It calls Pacemaker&#x27;s crm_attribute" in text
+    assert "Calls Pacemaker&#x27;s crm_attribute" in text
     assert "<summary>More about folder</summary>" in text
     assert "&lt;b&gt;this&lt;/b&gt;" in text and "<b>this</b>" not in text
     secret = re.search(r'<input[^>]*name="properties.admin_password"[^>]*>', text)
     assert secret is not None and 'type="password"' in secret.group()
-    assert "Where it is empty: 5432." in text
+    assert "If empty: 5432." in text
 
 
 def test_what_is_left_empty_stays_the_agents_own_choice(

@@ -203,10 +203,9 @@ def _notice(agent: Agent) -> str:
     """What to know before use; empty where there is nothing."""
     said = []
     if agent.findings.tools:
-        named = ", ".join(agent.findings.tools)
-        said.append(f"It calls Pacemaker's {named}: without that it may not work here. Try it first.")
+        said.append(f"Calls Pacemaker's {', '.join(agent.findings.tools)}: may not work here, try it first.")
     if agent.metadata is not None and agent.metadata.offers("promote"):
-        said.append("It can be promoted under Pacemaker. Here it runs on one node, as it is after start.")
+        said.append("Runs on one node, unpromoted.")
     return " ".join(said)
 
 

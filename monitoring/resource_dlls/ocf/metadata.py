@@ -23,7 +23,7 @@ LONGEST = 500_000
 LANGUAGE = "en"
 HELP = 180
 """Characters of help beside a field; what is longer is shown on demand."""
-SMALLEST_INT, LARGEST_INT = -(2**63), 2**63 - 1
+SMALLEST_INT = -(2**31)
 
 
 class MetadataError(ValueError):
@@ -191,7 +191,7 @@ def as_property(one: Parameter, changing: Iterable[str]) -> Property:
     if one.type == "boolean":
         more = {"kind": "bool", "default": is_on(default)}
     elif one.type == "integer" and re.fullmatch(r"(-?\d+)?", default):
-        more |= {"kind": "int", "minimum": SMALLEST_INT, "maximum": LARGEST_INT}
+        more |= {"kind": "int", "minimum": SMALLEST_INT}
     elif is_secret(one):
         more = {"secret": True}
     short, details = _help(one)
@@ -207,8 +207,16 @@ def as_property(one: Parameter, changing: Iterable[str]) -> Property:
 
 def _help(one: Parameter) -> tuple[str, str]:
     """The short help and, where the agent says more than that, all of it."""
-    long = one.long or one.short
-    if len(one_line(long)) <= HELP:
-        return one_line(long), ""
-    short = one_line(one.short) or one_line(long)
-    return (short if len(short) <= HELP else short[: HELP - 1].rsplit(" ", 1)[0] + "…"), long
+    long, short = one_line(one.long), one_line(one.short)
+    if not long or len(long) <= HELP:
+        return _cut(long or short), ""
+    says_nothing = not short or _letters(short) == _letters(one.name)
+    return _cut(long if says_nothing else short), one.long
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= HELP else text[: HELP - 1].rsplit(" ", 1)[0] + "…"
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())
