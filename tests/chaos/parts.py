@@ -142,10 +142,8 @@ class Parts:
             argv = [sys.executable, *worker, *quiet, "--hostname", f"service{number}@%h"]
             self.add(Part(SERVICES[number - 1], place, argv, env))
             bind = ["--bind", self.fabric.address(place), "--port", str(self.web_port(number))]
-            daphne = ["-m", "daphne", *bind, "--verbosity", "0", "--no-server-name"]
-            self.add(
-                Part(WEBS[number - 1], place, [sys.executable, *daphne, "clusterweb.asgi:application"], env)
-            )
+            web = [sys.executable, "-m", "clusterweb.web_server", *bind]
+            self.add(Part(WEBS[number - 1], place, web, env))
 
     def start_agents(self) -> None:
         for number, node in enumerate(NODES):
