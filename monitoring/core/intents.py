@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from monitoring.core import placement, transits
+from monitoring.core import placement, simulated, transits
 from monitoring.core.draft import Draft
 from monitoring.core.model import Decision, GroupView, Intent, Refused, ResourceView, World
 from monitoring.core.state import group_state, providers_of
@@ -193,11 +193,9 @@ def _resource_fail(draft: Draft, intent: Intent) -> None:
     resource = _resource_of(draft, intent)
     if resource.state is not ResourceState.ONLINE and not resource.state.is_pending:
         raise Refused("resource", f"{resource.name} is {resource.state.label}: only what is online can fail.")
-    draft.fail(resource.id, intent.operation)
     text = f"A failure of {resource.name} is simulated, {_why(intent, 'asked for')}"
     draft.event(0, text, resource=resource.id)
-    name = draft.node_name(draft.group.owner)
-    draft.outcome(intent.operation, "done", f"{name} was told to let {resource.name} fail.")
+    simulated.ask(draft, resource, intent.operation, intent.by)
 
 
 def _maintenance(draft: Draft, intent: Intent) -> None:

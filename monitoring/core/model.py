@@ -51,6 +51,12 @@ class ResourceView:
     restart_delay_ms: int = 500
     retry_period_ms: int = 3_600_000
     storage_groups: int = 0
+    simulate: int = 0
+    """The operation that asks for a simulated failure and that the node has not carried out yet."""
+    simulate_at: float | None = None
+    """When the node was told last."""
+    simulated: int = 0
+    """The newest such operation that the node has carried out, as it reported."""
 
 
 @dataclass(frozen=True, slots=True)

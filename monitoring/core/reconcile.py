@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitoring.core import failures, transits
+from monitoring.core import failures, simulated, transits
 from monitoring.core.draft import Draft
 from monitoring.core.model import Decision, GroupView, World
 from monitoring.core.states import NodeState, ResourceState, Severity, TransitKind
@@ -27,6 +27,7 @@ def reconcile(group: GroupView, world: World, now: float) -> Decision:
         return draft.decision()
     _place(draft)
     _owner_lost(draft)
+    simulated.advance(draft)
     failures.handle(draft)
     failures.recovered(draft)
     failures.timers(draft)
@@ -61,6 +62,7 @@ def _watch(draft: Draft) -> None:
             text = f"{draft.group.name} is offline: {draft.node_name(draft.group.owner)} went down. "
             draft.event(0, text + "It is in maintenance, and stays where it is.", Severity.WARNING)
         return
+    simulated.advance(draft)
     if draft.group.wanted and not draft.group.watch_only:
         draft.change(watch_only=True, serial=draft.group.serial + 1, sent_at=None)
     if draft.group.wanted:

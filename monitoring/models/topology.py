@@ -342,6 +342,11 @@ class Resource(models.Model):
     failures = models.JSONField(default=list, editable=False)
     restart_at = models.FloatField(null=True, editable=False)
     retry_at = models.FloatField(null=True, editable=False)
+    simulate = models.BigIntegerField(default=0, editable=False)
+    """Id of the operation whose simulated failure the node has not carried out yet, 0 for none."""
+    simulate_at = models.FloatField(null=True, editable=False)
+    simulated = models.BigIntegerField(default=0, editable=False)
+    """Id of the newest one that it has carried out."""
     progress = models.TextField(blank=True, editable=False)
     checked_at = models.FloatField(null=True, editable=False)
     """Cluster time of the last IsAlive whose result travelled."""

@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 SAMPLE_EVERY = 30.0
 SOON = 0.25
 """Seconds that a changed probe result waits for company on its way."""
-OPERATIONS_REMEMBERED = 1000
 
 
 @dataclass(slots=True)
@@ -73,7 +72,6 @@ class Monitor:
         self._settling = False
         self._stopping = False
         self._closing: set[asyncio.Task[None]] = set()
-        self._operations: deque[int] = deque(maxlen=OPERATIONS_REMEMBERED)
         self._all_down = asyncio.Event()
         self._all_down.set()
         self._loop.call_later(SAMPLE_EVERY, self._sample)
@@ -138,13 +136,18 @@ class Monitor:
             self._unsettle(held.id)
 
     def fail(self, order: FailResource) -> None:
-        """Let a resource fail, for an operator's test of its failure policy; once an operation."""
+        """Let a resource fail, for an operator's test of its failure policy; once an operation.
+
+        The order comes again until a report has told of it. One that is not up is left alone: its
+        state tells the cluster service why nothing was done.
+        """
         held = self._groups.get(order.group)
-        if held is None or held.epoch != order.epoch or order.operation in self._operations:
-            return
-        self._operations.append(order.operation)
-        if resource := held.resources.get(order.resource):
-            resource.fail(order.reason)
+        if (
+            held is not None
+            and held.epoch == order.epoch
+            and (resource := held.resources.get(order.resource))
+        ):
+            resource.simulate(order.operation, order.reason)
 
     # What changes by itself
 

@@ -55,6 +55,8 @@ class ManagedResource:
         self.attempt = 0
         self.cause = ""
         self.code = 0
+        self.simulated = 0
+        """The operation whose simulated failure was carried out last."""
         self.progress = ""
         self.epoch_up = 0
         """The ownership under which it came online."""
@@ -130,6 +132,7 @@ class ManagedResource:
             code=event_code(self.code),
             progress=said(self.progress),
             checked_ms_ago=None if checked is None else round((self._loop.time() - checked) * 1000),
+            simulated=self.simulated,
         )
 
     def samples(self) -> list[ProbeSample]:
@@ -162,6 +165,12 @@ class ManagedResource:
         if self.state in UP:
             self.attempt = self.spec.attempt
             self._begin_take_down(ResourceState.FAILED, cause, code)
+
+    def simulate(self, operation: int, reason: str) -> None:
+        """Fail as an operator wants it, once for an operation. Without effect unless it is up."""
+        if self.state in UP and operation > self.simulated:
+            self.simulated = operation
+            self.fail(reason)
 
     def end_now(self, cause: str) -> None:
         """Terminate it without Offline, whatever it is doing."""

@@ -86,6 +86,8 @@ def _resources(held: Held, rows: GroupRows, group: Group, before: GroupView, aft
             "failures": list(view.failures),
             "restart_at": view.restart_at,
             "retry_at": view.retry_at,
+            "simulate": view.simulate,
+            "simulate_at": view.simulate_at,
         }
         if new_epoch:
             values |= {"sequence": 0, "failed_attempt": 0, "progress": ""}
@@ -227,9 +229,17 @@ def _messages(held: Held, rows: GroupRows, group: Group, decision: Decision, nod
         held.send(owner.name, owner.key, rows.assignment(after, owner.incarnation, operation))
     for rid, asked_by in decision.fail:
         if owner is not None:
-            reason = next((e.text for e in decision.events if e.resource == rid), "")
+            reason = _why_simulated(asked_by)
             message = FailResource(owner.incarnation, group.pk, rid, after.epoch, asked_by, reason)
             held.send(owner.name, owner.key, message)
     for node_id in decision.release:
         node = nodes[node_id]
         held.send(node.name, node.key, Release(node.incarnation, group.pk, after.epoch))
+
+
+def _why_simulated(operation: int) -> str:
+    """What the node reports as the cause of a simulated failure. One query."""
+    row = Operation.objects.get(pk=operation)
+    return f"a failure was simulated, asked for by {row.requested_by}" + (
+        f": {row.reason}" if row.reason else ""
+    )

@@ -20,6 +20,7 @@ REPORTED = (
     "failed_attempt",
     "checked_at",
     "checked_result",
+    "simulated",
 )
 """What a report may change of a resource."""
 
@@ -109,6 +110,7 @@ def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> 
         row.failed_attempt = item.attempt
         row.checked_result = False
     row.sequence, row.running, row.progress = item.sequence, item.running, item.progress
+    row.simulated = item.simulated
     held.resources.add(row.pk)
     held.groups.add(group.pk)
     if state is not before:

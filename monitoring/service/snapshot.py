@@ -182,6 +182,9 @@ def _resource(row: Resource, requires: tuple[tuple[int, ...], ...]) -> ResourceV
         restart_delay_ms=row.restart_delay_ms,
         retry_period_ms=row.retry_period_ms,
         storage_groups=row.storage_groups,
+        simulate=row.simulate,
+        simulate_at=row.simulate_at,
+        simulated=row.simulated,
     )
 
 

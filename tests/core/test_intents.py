@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from monitoring.core import nodes
 from monitoring.core.intents import request
-from monitoring.core.model import Intent, NodeView, Refused
+from monitoring.core.model import GroupView, Intent, NodeView, Refused
 from monitoring.core.reconcile import reconcile
 from monitoring.core.state import group_state
 from monitoring.core.states import GroupState, NodeState, ResourceState, Stage, TransitKind
@@ -170,11 +171,42 @@ def test_group_states_follow_the_first_rule_that_fits():
     assert group_state(()) is GroupState.OFFLINE
 
 
-def test_each_simulated_failure_is_its_own_operations():
-    decision = ask(group(), "resource-fail", world(), resource=2)
-    assert decision.outcomes[0].state == "done"
-    accepted = request(group(), Intent(7, "resource-fail", "alice", resource=2), world(), NOW)
-    assert accepted.fail == ((2, 7),)  # a node simulates one of an operation once
+def fail_resource_2(**changes: Any) -> GroupView:
+    """The group after an operator's operation 7 let its resource 2 fail, and `changes` of that resource."""
+    asked = request(group(), Intent(7, "resource-fail", "alice", resource=2), world(), NOW).group
+    return asked.with_resource(replace(asked.by_id[2], **changes))
+
+
+def test_a_simulated_failure_is_asked_for_again_until_its_node_has_carried_it_out():
+    asked = request(group(), Intent(7, "resource-fail", "alice", resource=2), world(), NOW)
+    assert asked.fail == ((2, 7),)  # a node simulates one of an operation once
+    assert asked.outcomes == ()
+    assert reconcile(asked.group, world(), NOW + 0.5).fail == ()
+    again = reconcile(asked.group, world(), NOW + 1.5)
+    assert (again.fail, again.outcomes) == (((2, 7),), ())
+    failed = fail_resource_2(state=ResourceState.FAILED, failure="simulated", simulated=7)
+    done = reconcile(failed, world(), NOW + 2)
+    assert [(o.operation, o.state) for o in done.outcomes] == [(7, "done")]
+    assert done.group.by_id[2].simulate == 0
+
+
+def test_a_simulated_failure_that_was_carried_out_is_done_even_where_the_resource_is_back():
+    back = fail_resource_2(state=ResourceState.ONLINE, simulated=7)
+    assert [o.state for o in reconcile(back, world(), NOW + 2).outcomes] == ["done"]
+
+
+@pytest.mark.parametrize("state", [ResourceState.FAILED, ResourceState.OFFLINE])
+def test_what_is_down_by_other_means_cannot_be_let_fail_and_that_is_what_its_operator_hears(
+    state: ResourceState,
+):
+    outcome = reconcile(fail_resource_2(state=state), world(), NOW + 2).outcomes[0]
+    assert (outcome.state, f"was {state.label} before" in outcome.text) == ("failed", True)
+
+
+def test_a_second_simulated_failure_takes_the_place_of_one_that_was_not_carried_out():
+    second = request(fail_resource_2(), Intent(8, "resource-fail", "bob", resource=2), world(), NOW + 2)
+    assert [(o.operation, o.state) for o in second.outcomes] == [(7, "superseded")]
+    assert second.fail == ((2, 8),)
 
 
 def test_a_target_that_is_paused_before_all_is_up_ends_the_move_as_failed():

@@ -59,6 +59,9 @@ def resources(draw: st.DrawFn) -> tuple[ResourceView, ...]:
                 retry_at=draw(times),
                 restart_action=draw(st.sampled_from(list(RestartAction))),
                 restart_threshold=draw(st.integers(0, 3)),
+                simulate=draw(st.sampled_from([0, 0, 7])),
+                simulate_at=draw(st.sampled_from([None, NOW - 5, NOW - 0.2])),
+                simulated=draw(st.sampled_from([0, 6, 7])),
             )
         )
     return tuple(made)
