@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ def main() -> int:
                 [sys.executable, "-m", f"benchmarks.{name}", "--json"],
                 stdout=subprocess.PIPE,
                 text=True,
+                env={**os.environ, "CLUSTERWEB_OCF_ROOT": ""},  # the same types on every machine
                 timeout=LIMIT,
                 check=True,
             )

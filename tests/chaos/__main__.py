@@ -29,6 +29,7 @@ def main() -> int:
     root = os.geteuid() == 0 and not arguments.no_cuts
     if root and os.environ.get(INSIDE) != "1":
         _start_anew_inside()
+    os.environ["CLUSTERWEB_OCF_ROOT"] = ""  # what types there are does not depend on the machine
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     print(f"Chaos, seed {seed}", flush=True)

@@ -239,6 +239,21 @@ def test_what_a_dead_agent_left_is_stopped_without_an_instance(context: LocalCon
     assert calls(folder).count("stop") == 2
 
 
+def fresh(context: LocalContext, folder: Path) -> ResourceDLL:
+    """An instance that was not opened."""
+    dll = registry.get("ocf:test:Checked")
+    return dll(context, dll.clean({"folder": str(folder)}))
+
+
+def test_what_an_earlier_instance_started_is_stopped_by_the_next_one(
+    context: LocalContext, folder: Path
+) -> None:
+    call(checked(context, folder).online)
+    call(fresh(context, folder).terminate)
+    assert not (folder / "running").exists()
+    assert calls(folder)[-1] == "stop"
+
+
 # Real agents of the package resource-agents
 
 

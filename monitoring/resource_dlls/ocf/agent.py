@@ -143,6 +143,11 @@ class Runner:
         fresh.write_text(json.dumps(noted))
         fresh.replace(path)
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it was started and not stopped, by this instance or an earlier one."""
+        return (self._context.state_dir / RECORD).exists()
+
     def strike(self) -> None:
         """It is stopped: there is nothing left to do."""
         (self._context.state_dir / RECORD).unlink(missing_ok=True)

@@ -39,7 +39,7 @@ class OCFResource(ResourceDLL):
         super().__init__(context, properties)
         secrets = [str(self[prop.name] or "") for prop in self.properties if prop.secret]
         self._runner = Runner(self.agent, context, self._given(), secrets)
-        self._may_run = False
+        self._may_run = self._runner.is_recorded
         """Whether anything of it may be there that only `stop` takes away."""
         self._is_degraded = False
 
