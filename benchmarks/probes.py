@@ -21,6 +21,7 @@ from monitoring.node.context import Host
 from monitoring.node.monitor import Monitor
 from monitoring.node.outbox import Outbox
 from monitoring.node.processes import Processes
+from monitoring.node.record import Record
 from monitoring.node.services import Services
 from monitoring.node.sweep import SweepNotes
 from monitoring.resource_dlls.api import ResourceDLL
@@ -92,7 +93,9 @@ async def in_an_agent() -> dict[str, float]:
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="clusterweb-bench-") as name:
         home = Path(name)
-        processes = Processes(home, loop, lambda child: None)
+        record = Record(home / "record")
+        record.begin(1, 0.0)
+        processes = Processes(home, loop, record, lambda child: None)
         host = Host(
             node="NODE1",
             home=home,
@@ -102,6 +105,7 @@ async def in_an_agent() -> dict[str, float]:
             services=Services(home, processes, loop, ()),
             sweeps=SweepNotes(home),
             may_start=lambda: True,
+            record=record,
             log=lambda resource, level, text, code: None,
         )
         outbox = Outbox(1, lambda changes: monitor.compose(changes))

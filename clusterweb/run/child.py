@@ -18,9 +18,11 @@ from clusterweb.run.home import Home
 LOG_LIMIT = 5_000_000
 """Bytes of a log before it becomes NAME.log.1; one older file is kept."""
 FIRST_DELAY = 1.0
+AT_ONCE = 0.1
+"""The first delay of what others wait for: a node's agent, which has to be back within its lease."""
 LONGEST_DELAY = 30.0
 STEADY = 10.0
-"""Seconds that a process has to live before its next restart waits FIRST_DELAY again."""
+"""Seconds that a process has to live before its next restart waits its first delay again."""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -40,7 +42,13 @@ class Child:
     """
 
     def __init__(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str], home: Home, tell: Callable[[str], None]
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        home: Home,
+        tell: Callable[[str], None],
+        first_delay: float = FIRST_DELAY,
     ) -> None:
         self.name = name
         self.restarts = 0
@@ -48,6 +56,7 @@ class Child:
         self._env = dict(env)
         self._home = home
         self._tell = tell
+        self._first_delay = first_delay
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._stopping = False
@@ -84,7 +93,7 @@ class Child:
         self._home.note_process(self.name, self._process.pid, argv=self._argv, restarts=self.restarts)
 
     async def _keep_alive(self) -> None:
-        delay = FIRST_DELAY
+        delay = self._first_delay
         while True:
             started = time.monotonic()
             assert self._process is not None
@@ -93,8 +102,9 @@ class Child:
             if self._stopping:
                 return
             lived = time.monotonic() - started
-            delay = FIRST_DELAY if lived > STEADY or not self.restarts else min(2 * delay, LONGEST_DELAY)
-            self._tell(f"{_how_it_ended(code)}; starts again in {delay:.0f} s (see {self.log})")
+            is_new = lived > STEADY or not self.restarts
+            delay = self._first_delay if is_new else min(2 * delay, LONGEST_DELAY)
+            self._tell(f"{_how_it_ended(code)}; starts again in {delay:g} s (see {self.log})")
             await self._start_again(delay)
 
     async def _start_again(self, delay: float) -> None:
@@ -106,7 +116,7 @@ class Child:
                 await self._spawn()
                 return
             except OSError as error:
-                self._tell(f"cannot be started: {error.strerror}; tried again in {delay:.0f} s")
+                self._tell(f"cannot be started: {error.strerror}; tried again in {delay:g} s")
 
     async def stop(self, grace: float) -> None:
         """End it: SIGTERM, after `grace` seconds SIGKILL. Returns when it is gone."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from clusterweb.run import leftovers, processes
 from clusterweb.run.broker import Broker, check_reachable
-from clusterweb.run.child import Child
+from clusterweb.run.child import AT_ONCE, FIRST_DELAY, Child
 from clusterweb.run.config import BASE_DIR, Config, StartError
 from clusterweb.run.home import Home
 
@@ -94,7 +94,7 @@ class Supervisor:
         await self._start(processes.SERVICE, processes.service(), env)
         for node in self.home.local_nodes():
             agent_env = processes.agent_environment(env, node, self.home, self.config)
-            await self._start(f"agent-{node}", processes.agent(), agent_env)
+            await self._start(f"agent-{node}", processes.agent(), agent_env, AT_ONCE)
         await self._ready(processes.WEB, self._web_answers)
         self._say(f"\n  Dashboard: {self.config.url}/")
         if self._logins:
@@ -108,11 +108,13 @@ class Supervisor:
             for child in self._children.values():
                 child.cap_log()
 
-    async def _start(self, name: str, argv: list[str], env: dict[str, str]) -> None:
+    async def _start(
+        self, name: str, argv: list[str], env: dict[str, str], first_delay: float = FIRST_DELAY
+    ) -> None:
         def tell(sentence: str) -> None:
             self._say(f"  {name} {sentence}")
 
-        child = self._children[name] = Child(name, argv, env, self.home, tell)
+        child = self._children[name] = Child(name, argv, env, self.home, tell, first_delay)
         await child.start()
 
     async def _ready(self, name: str, answers: Callable[[], Awaitable[bool]]) -> None:

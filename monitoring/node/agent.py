@@ -20,16 +20,18 @@ from celery.worker import state as worker_state
 
 from monitoring.broker import transport
 from monitoring.core.messages import Downward, MessageError, open_down
-from monitoring.node import marks
+from monitoring.node import clock, inheritance, marks
 from monitoring.node.celery_app import make_app
 from monitoring.node.context import Host
 from monitoring.node.couriers import BrokerPath, HttpPath
 from monitoring.node.home import Home
+from monitoring.node.inheritance import RECORD, Inheritance
 from monitoring.node.keeper import GuardKeeper
 from monitoring.node.member import Member
 from monitoring.node.monitor import Monitor
 from monitoring.node.outbox import Outbox
 from monitoring.node.processes import Processes
+from monitoring.node.record import Record
 from monitoring.node.services import Services
 from monitoring.node.settings import Settings
 from monitoring.node.sweep import SweepNotes
@@ -41,6 +43,8 @@ AGENT_WAIT = 10.0
 """Seconds that a new agent waits for an earlier one of the same home to end."""
 WARM_WAIT = 10.0
 """Seconds that the node waits for its warm parent before it joins."""
+REST_WAIT = 10.0
+"""Seconds that resources on their way have to arrive when the agent makes way for another."""
 GUARD_WAIT = 15.0
 """Seconds that it waits for the guard of an earlier agent."""
 
@@ -64,9 +68,14 @@ class Agent:
     def run(self) -> int:
         """Take over the node, then work until SIGTERM or SIGINT; the exit code."""
         self._home.lock(AGENT_WAIT)
-        self._home.await_old_guard(GUARD_WAIT)
-        self._end_leftovers()
-        self._build()
+        self._sweeps = SweepNotes(self._settings.home)
+        left = inheritance.find(self._settings.home, self._sweeps, self._types)
+        if left is None:
+            self._home.await_old_guard(GUARD_WAIT)
+            self._end_leftovers()
+        self._build(left)
+        if left is not None:
+            self._thread.start()  # the lease does not wait for Celery
         self._services.start()  # it loads its libraries while the worker does
         self._app.steps["worker"].add(_monitor_step(self))
         self._worker = self._app.Worker(
@@ -90,7 +99,6 @@ class Agent:
             logger.warning("an earlier life left %d processes: they are ended", found)
         while not marks.end_marked(home):
             logger.error("processes of an earlier life cannot be killed; the node does not join before that")
-        self._sweeps = SweepNotes(self._settings.home)
         for problem in self._sweeps.sweep_all(self._types):
             logger.error(problem)
 
@@ -100,16 +108,26 @@ class Agent:
         """Start the monitor; called by the worker before it consumes."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR1, self._on_restart)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self._services.await_ready(WARM_WAIT)
+        if not self._thread.is_alive():
+            self._services.await_ready(WARM_WAIT)
+            self._thread.start()
         gc.collect()
         gc.freeze()
-        self._thread.start()
 
-    def _build(self) -> None:
+    def _build(self, left: Inheritance | None) -> None:
         settings, loop = self._settings, self._loop
-        self._outbox = Outbox(self._home.next_incarnation(), lambda changes: self._monitor.compose(changes))
-        self._guard = GuardKeeper(settings.home, loop)
+        self._record = Record(settings.home / RECORD)
+        if left is not None:
+            self._record.go_on(left.life)
+        incarnation = left.life.begun.incarnation if left is not None else self._next_life()
+        self._outbox = Outbox(
+            incarnation,
+            lambda changes: self._monitor.compose(changes),
+            reports=left.microseconds if left is not None else 0,
+        )
+        self._guard = GuardKeeper(settings.home, loop, left.guard if left is not None else None)
         self._member = Member(
             settings.node,
             loop,
@@ -117,11 +135,13 @@ class Agent:
             broker=BrokerPath(self._app, settings),
             second=HttpPath(settings) if settings.service_url else None,
             open_envelope=self._open,
-            next_incarnation=self._home.next_incarnation,
+            next_incarnation=self._next_life,
             guard=self._guard,
             refused=lambda: self._refused,
         )
-        processes = Processes(settings.home, loop, lambda child: self._monitor.process_ended(child))
+        processes = Processes(
+            settings.home, loop, self._record, lambda child: self._monitor.process_ended(child)
+        )
         self._services = Services(settings.home, processes, loop, self._preload())
         host = Host(
             settings.node,
@@ -132,12 +152,19 @@ class Agent:
             self._services,
             self._sweeps,
             self._member.may_start,
+            self._record,
             self._log,
         )
         self._monitor = Monitor(host, self._outbox, self._member.pump)
         self._member.resources = self._monitor
+        if left is not None:
+            self._monitor.restore(left.life)
+            self._member.go_on(left.guard.ends)
         loop.call_soon(self._guard.start)
         loop.call_soon(self._member.start)
+
+    def _next_life(self) -> int:
+        return self._record.begin(self._home.next_incarnation(), clock.now())
 
     def _preload(self) -> tuple[str, ...]:
         if self._settings.preload is not None:
@@ -181,10 +208,27 @@ class Agent:
         logger.info("stopping: all resources go offline")
         try:
             await self._member.leave(seconds)
+            self._record.end()
         finally:
-            self._has_left = True
-            worker_state.should_stop = 0
-            self._worker.hub.call_soon(lambda: None)  # wakes the worker's loop to see it
+            self._stop_worker()
+
+    def _on_restart(self, number: int, frame: object) -> None:
+        """Make way for a new agent, which takes over what runs."""
+        self._stops += 1
+        self._leaving = asyncio.run_coroutine_threadsafe(self._make_way(), self._loop)
+
+    async def _make_way(self) -> None:
+        logger.info("stopping: what runs is left to the next agent")
+        try:
+            if not await self._monitor.rest(REST_WAIT):
+                logger.warning("some resources are on their way; the next agent ends them and starts anew")
+        finally:
+            self._stop_worker()
+
+    def _stop_worker(self) -> None:
+        self._has_left = True
+        worker_state.should_stop = 0
+        self._worker.hub.call_soon(lambda: None)  # wakes the worker's loop to see it
 
     def end(self) -> None:
         """The worker has stopped consuming: make sure that the node has left, and go.

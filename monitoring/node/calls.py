@@ -32,7 +32,7 @@ class Call:
 
 CURRENT: ContextVar[Call | None] = ContextVar("CURRENT", default=None)
 
-_NOTHING = (ResourceDLL.open, ResourceDLL.close)
+_NOTHING = (ResourceDLL.open, ResourceDLL.adopt, ResourceDLL.close)
 
 
 class EntryPoints:
@@ -79,7 +79,7 @@ class EntryPoints:
             self._thread = None
 
 
-ENTRY_POINTS = ("open", "online", "offline", "terminate", "looks_alive", "is_alive", "close")
+ENTRY_POINTS = ("open", "adopt", "online", "offline", "terminate", "looks_alive", "is_alive", "close")
 
 
 def _resolve(dll: ResourceDLL, name: str) -> tuple[Function | None, bool]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from monitoring.node.calls import CURRENT, in_thread
 from monitoring.node.processes import Child, Processes
+from monitoring.node.record import Record
 from monitoring.node.services import ServiceError, Services
 from monitoring.node.sweep import SweepNotes, state_dir
 from monitoring.resource_dlls.api import Provider, ResourceDLL, ResourceError
@@ -29,6 +30,7 @@ class Host:
     sweeps: SweepNotes
     may_start: Callable[[], bool]
     """Whether the node holds its lease at this moment."""
+    record: Record
     log: Callable[[int | None, int, str, int], None]
     """Add a line to the cluster's history: resource, level, text, event id. On the loop."""
 
@@ -46,7 +48,7 @@ class NodeContext:
 
     def __init__(self, host: Host, resource: int, name: str, listener: Listener) -> None:
         self._host = host
-        self._resource = resource
+        self.resource = resource
         self._listener = listener
         self._starting = threading.Lock()
         self.name = name
@@ -81,7 +83,7 @@ class NodeContext:
         with self._starting:
             self._check_start()
             return self._host.processes.spawn(
-                self._resource, argv, cwd=cwd, env=env, log=self.log_file, watch=watch
+                self.resource, argv, cwd=cwd, env=env, log=self.log_file, watch=watch
             )
 
     def spawn_service(self, target: str, kwargs: Mapping[str, Any], *, watch: bool = True) -> Child:
@@ -89,10 +91,18 @@ class NodeContext:
             self._check_start()
             try:
                 return self._host.services.spawn(
-                    self._resource, target, kwargs, log=self.log_file, watch=watch
+                    self.resource, target, kwargs, log=self.log_file, watch=watch
                 )
             except ServiceError as error:
                 raise ResourceError(str(error)) from error
+
+    async def spawn_service_async(
+        self, target: str, kwargs: Mapping[str, Any], *, watch: bool = True
+    ) -> Child:
+        if self._host.services.is_ready:
+            return self.spawn_service(target, kwargs, watch=watch)
+        child: Child = await in_thread(lambda: self.spawn_service(target, kwargs, watch=watch))
+        return child
 
     def _check_start(self) -> None:
         """Refuse a start that comes too late: after Terminate, or after the end of the lease."""
@@ -103,15 +113,18 @@ class NodeContext:
             raise ResourceError(f"{self.node} has lost its lease: nothing is started for {self.name}")
 
     def kill_all(self, grace: float = 0.0) -> None:
-        if not self._host.processes.kill(self._resource, grace):
+        if not self._host.processes.kill(self.resource, grace):
             raise ResourceError(f"processes of {self.name} cannot be killed: {list(self.pids())}")
 
     async def kill_all_async(self, grace: float = 0.0) -> None:
-        if not self._host.processes.is_clean(self._resource):
+        if not self._host.processes.is_clean(self.resource):
             await in_thread(lambda: self.kill_all(grace))
 
+    def watched(self) -> Sequence[Child]:
+        return self._host.processes.watched(self.resource)
+
     def pids(self) -> Sequence[int]:
-        return self._host.processes.pids(self._resource)
+        return self._host.processes.pids(self.resource)
 
     def failed(self, reason: str) -> None:
         self._on_loop(self._listener.signalled, reason)
@@ -120,7 +133,7 @@ class NodeContext:
         self._on_loop(self._listener.progressed, text)
 
     def log(self, level: int, text: str, code: int = 0) -> None:
-        self._on_loop(self._host.log, self._resource, level, text, code)
+        self._on_loop(self._host.log, self.resource, level, text, code)
 
     def _on_loop(self, function: Callable[..., None], *args: Any) -> None:
         self._host.loop.call_soon_threadsafe(function, *args)

@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 POLL = 0.05
+APART = 10**12
+"""Distance of two lives where the wall clock was set back: a life counts on from its own number,
+by no more than one a microsecond."""
 
 
 class HomeBusyError(RuntimeError):
@@ -42,7 +45,7 @@ class Home:
             earlier = int(path.read_text())
         except (FileNotFoundError, ValueError):
             earlier = 0
-        number = max(earlier + 1, time.time_ns())
+        number = max(earlier + APART, time.time_ns())
         fresh = path.with_suffix(".new")
         with fresh.open("w") as file:
             file.write(str(number))

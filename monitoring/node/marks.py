@@ -172,6 +172,12 @@ def _stat(pid: int) -> tuple[int, int, int] | None:
     return int(fields[1]), int(fields[3]), int(fields[19])
 
 
+def ticks(pid: int) -> int:
+    """When the process was started, in clock ticks after boot; 0 where it is gone or dead."""
+    stat = _stat(pid)
+    return stat[2] if stat is not None else 0
+
+
 def end(pidfds: Iterable[int], grace: float, limit: float) -> bool:
     """Signal the processes and wait: SIGTERM for `grace` seconds, then SIGKILL. True once all are gone."""
     left = set(pidfds)

@@ -1,9 +1,10 @@
 """The node as a member of the cluster: its lives, heartbeats, lease, and what it is told.
 
 A life begins with nothing running and its first heartbeat; it may run resources from the
-first answer on, for as long as its lease is renewed. A node that lost its lease ends
-everything by force and begins the next life. Heartbeats come from the monitor's own loop: an
-agent that is stuck does not renew.
+first answer on, for as long as its lease is renewed. It goes on under a new agent that finds
+the lease not over yet, and takes nothing over and starts nothing before its own first
+heartbeat was answered. A node that lost its lease ends everything by force and begins the
+next life. Heartbeats come from the monitor's own loop: an agent that is stuck does not renew.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Resources(Protocol):
     def assign(self, assignment: Assignment) -> None: ...
     def release(self, release: Release) -> None: ...
     def fail(self, order: FailResource) -> None: ...
+    def go_on(self) -> None: ...
     async def end_all(self, cause: str) -> int: ...
     async def stop(self, seconds: float) -> None: ...
 
@@ -88,7 +90,9 @@ class Member:
         self._second_is_new = True
         """Nothing was told over the second path since it was last needed."""
         self._lease = Lease()
-        self._number = 0
+        self._is_joined = False
+        """The present life was answered, and to this agent."""
+        self._number = outbox.reports  # it grows as those do
         self._latest: Heartbeat | None = None
         self._parked: dict[int, Assignment] = {}
         """Assignments that overtook the answer to this life's first heartbeat."""
@@ -101,8 +105,14 @@ class Member:
         self.resources: Resources
 
     def start(self) -> None:
-        """Begin the first life; nothing runs on the node."""
+        """Begin the first life, in which nothing runs yet, or go on with one."""
         self._beat()
+
+    def go_on(self, ends: float) -> None:
+        """The life that begins is one of an earlier agent, whose lease ends at `ends`. Before `start`."""
+        self._lease = Lease.left_by_another(ends)
+        self._outbox.ask_full()
+        self._watch_lease(ends)
 
     def may_start(self) -> bool:
         """Whether the node holds its lease at this moment. May be called from any thread."""
@@ -122,13 +132,9 @@ class Member:
         self._outbox.beat(self._latest)
         self.pump()
 
-    @property
-    def _is_joined(self) -> bool:
-        return self._lease.ends is not None
-
     def pump(self) -> None:
         """Send what there is to send, over each path that is free and needed."""
-        if self._ending:
+        if self._ending or self._latest is None:
             return
         if self._second is not None and self._lease.silent(clock.now()):
             self._pump_second()
@@ -162,7 +168,9 @@ class Member:
             self._outbox.ask_full()  # the first path may have lost what it took
         self._second_is_new = False
         batch = self._outbox.compose() if self._is_joined else self._outbox.compose_heartbeat()
-        if not any(isinstance(message, Heartbeat) for message in batch.messages):
+        if any(isinstance(message, Heartbeat) for message in batch.messages):
+            self._outbox.beat(self._latest)  # the first path gets it too: it may work again
+        else:
             batch.messages.append(self._latest)
         self._second.send(batch)
 
@@ -220,6 +228,9 @@ class Member:
             self._second_is_new = True
         if ack.resend:
             self._outbox.ask_full()
+        if not self._is_joined:
+            self._is_joined = True
+            self.resources.go_on()
         parked, self._parked = self._parked, {}
         for assignment in parked.values():
             self.resources.assign(assignment)
@@ -264,6 +275,7 @@ class Member:
             return
         text = self._obituary(ended, began)
         self._lease = Lease(self._lease.interval, self._lease.length)
+        self._is_joined = False
         self._parked.clear()
         self._second_is_new = True
         self._outbox.begin_life(self._next_incarnation())
@@ -287,12 +299,16 @@ class Member:
     async def leave(self, seconds: float) -> None:
         """The agent stops: everything offline in order, then a last heartbeat that says so."""
         await self.resources.stop(seconds)
-        if self._ending or not self._is_joined:
+        if self._ending:
             return
+        self._has_left = True
+        self._guard.nothing_held()
         if self._beat_timer is not None:
             self._beat_timer.cancel()
+        if self._lease.ends is None:
+            return
+        self._is_joined = True
         self._number += 1
-        self._has_left = True
         self._latest = Heartbeat(self._outbox.incarnation, self._number, self._outbox.reports, leaving=True)
         self._outbox.beat(self._latest)
         self.pump()

@@ -20,12 +20,15 @@ from monitoring.node.context import Host
 from monitoring.node.outbox import Outbox
 from monitoring.node.plan import plan
 from monitoring.node.processes import Child
+from monitoring.node.record import Assigned, Forgotten, Life, Released
 from monitoring.node.resource import ManagedResource
 from monitoring.resource_dlls.api import Provider
 
 logger = logging.getLogger(__name__)
 
 SAMPLE_EVERY = 30.0
+LOOK_EVERY = 0.02
+"""Seconds between two looks at whether all groups are at rest."""
 SOON = 0.25
 """Seconds that a changed probe result waits for company on its way."""
 
@@ -58,6 +61,7 @@ class Monitor:
 
     def __init__(self, host: Host, outbox: Outbox, pump: Callable[[], None]) -> None:
         self._host = host
+        self._record = host.record
         self._loop = host.loop
         self._outbox = outbox
         self._pump = pump
@@ -66,15 +70,39 @@ class Monitor:
         """The group of each resource."""
         self._epochs: dict[int, int] = {}
         """The highest epoch seen of each group, held or not."""
-        self._sequence = itertools.count(outbox.incarnation)
-        # Numbers of one life are above those of all before: the same resource may stay here.
+        self._sequence = itertools.count(outbox.incarnation + outbox.reports)
+        # Numbers of one life are above those of all before: the same resource may stay here. Those
+        # of a life that goes on are above what an earlier agent can have used (see Outbox).
         self._unsettled: set[int] = set()
         self._settling = False
         self._stopping = False
+        self._waiting = False
+        """What an earlier agent left was found, and the cluster service has not answered yet."""
         self._closing: set[asyncio.Task[None]] = set()
         self._all_down = asyncio.Event()
         self._all_down.set()
         self._loop.call_later(SAMPLE_EVERY, self._sample)
+
+    # What an earlier agent left
+
+    def restore(self, life: Life) -> None:
+        """Hold what the record says, as it was. Nothing is taken over or started before `go_on`."""
+        self._waiting = True
+        self._epochs.update(life.epochs)
+        for assignment in life.assignments.values():
+            held = self._apply(assignment, None)
+            for resource in held.resources.values():
+                if step := life.steps.get(resource.id):
+                    resource.restore(step, life.processes.get(resource.id, {}))
+
+    def go_on(self) -> None:
+        """The cluster service knows this life: take over what was found, and make true what is wanted."""
+        if self._waiting:
+            self._waiting = False
+            for held in self._groups.values():
+                for resource in held.resources.values():
+                    resource.take_over()
+                self._unsettle(held.id)
 
     # What the cluster service says
 
@@ -91,7 +119,8 @@ class Monitor:
         else:
             is_new = held is None or (assignment.epoch, assignment.serial) > (held.epoch, held.serial)
             if is_new:
-                self._apply(assignment, held)
+                self._record.add(Assigned(assignment))
+                self._converge(self._apply(assignment, held))
             self._outbox.changed(assignment.group)
         self._pump()
 
@@ -101,7 +130,7 @@ class Monitor:
             return f"epoch {assignment.epoch} is older than {seen}, which this node has seen"
         return ""
 
-    def _apply(self, assignment: Assignment, held: HeldGroup | None) -> None:
+    def _apply(self, assignment: Assignment, held: HeldGroup | None) -> HeldGroup:
         if held is None:
             held = HeldGroup(assignment.group, assignment.group_name, 0, 0)
             self._groups[held.id] = held
@@ -112,15 +141,15 @@ class Monitor:
         providers = _providers(assignment.resources)
         for spec in assignment.resources:
             if spec.id not in held.resources:
-                self._adopt(held, spec)
+                self._hold(held, spec)
             held.resources[spec.id].configure(spec, (held.id, held.name, held.epoch), providers[spec.id])
             held.resources[spec.id].watch(only=assignment.watch_only)
         held.leaving = set(held.resources) - {s.id for s in assignment.resources}
         for resource in held.leaving:
             held.resources[resource].wanted = False
-        self._converge(held)
+        return held
 
-    def _adopt(self, held: HeldGroup, spec: ResourceSpec) -> None:
+    def _hold(self, held: HeldGroup, spec: ResourceSpec) -> None:
         self._owners[spec.id] = held
         held.resources[spec.id] = ManagedResource(
             self._host, spec, lambda: next(self._sequence), self._changed, self.sample_soon
@@ -130,6 +159,8 @@ class Monitor:
         """The group is another node's: what still runs of it here is ended by force, and forgotten."""
         self._epochs[release.group] = max(release.epoch, self._epochs.get(release.group, 0))
         held = self._groups.get(release.group)
+        if held is None or held.epoch < release.epoch:
+            self._record.add(Released(release.group, release.epoch))
         if held is not None and held.epoch < release.epoch:
             held.released = True
             self._end(held, "the group belongs to another node")
@@ -187,11 +218,8 @@ class Monitor:
         for resource in [r for r in held.leaving if held.resources[r].is_down]:
             held.leaving.discard(resource)
             self._forget(held, [resource])
-        wishes = {r.id: r.wish() for r in held.resources.values()}
-        known = {r.id: r.known(held.epoch) for r in held.resources.values()}
-        if not held.watch_only or held.released or self._stopping:
-            for resource, action in plan(wishes, known).items():
-                held.resources[resource].act(action)
+        if not self._waiting and (not held.watch_only or held.released or self._stopping):
+            self._act(held)
         if held.released and held.is_down:
             self._forget(held, list(held.resources))
             del self._groups[held.id]
@@ -200,11 +228,18 @@ class Monitor:
         else:
             self._all_down.clear()
 
+    def _act(self, held: HeldGroup) -> None:
+        wishes = {r.id: r.wish() for r in held.resources.values()}
+        known = {r.id: r.known(held.epoch) for r in held.resources.values()}
+        for resource, action in plan(wishes, known).items():
+            held.resources[resource].act(action)
+
     def _forget(self, held: HeldGroup, resources: list[int]) -> None:
         """Give up resources that are down, with a last report of them."""
         gone = [held.resources.pop(r) for r in resources]
         self._outbox.tell(GroupReport(held.id, held.epoch, held.serial, tuple(r.report() for r in gone)))
         for resource in gone:
+            self._record.add(Forgotten(resource.id))
             del self._owners[resource.id]
             closing = self._loop.create_task(resource.close())
             self._closing.add(closing)  # a task that nobody holds may vanish
@@ -231,12 +266,23 @@ class Monitor:
             self._converge(held)
         return len(up)
 
+    async def rest(self, seconds: float) -> bool:
+        """Wait until no operation is under way, `seconds` at most; False where one still is."""
+        until = self._loop.time() + seconds
+        while not all(held.is_at_rest for held in self._groups.values()):
+            if self._loop.time() >= until:
+                return False
+            await asyncio.sleep(LOOK_EVERY)
+        return True
+
     async def stop(self, seconds: float) -> None:
         """Take everything offline in order; by force what is not down after `seconds`."""
         self._stopping = True
         for held in self._groups.values():
             for resource in held.resources.values():
                 resource.wanted = False
+        self.go_on()  # what can be taken over goes offline in order too
+        for held in self._groups.values():
             self._converge(held)
         self._pump()
         try:

@@ -45,7 +45,7 @@ class Outbox:
     """All that is still to be told. `compose_groups(changes)` gives the present states of what
     changed, all groups for None; a change is (group, resource), resource 0 for the whole group."""
 
-    def __init__(self, incarnation: int, compose_groups: ComposeGroups):
+    def __init__(self, incarnation: int, compose_groups: ComposeGroups, reports: int = 0):
         self._compose_groups = compose_groups
         self._changes: set[tuple[int, int]] = set()
         self._told: list[GroupReport] = []
@@ -56,8 +56,9 @@ class Outbox:
         self.is_urgent = False
         """A failure, or a group that has come to rest: somebody waits for it."""
         self.incarnation = incarnation
-        self.reports = 0
-        """Number of the last report composed."""
+        self.reports = reports
+        """Number of the last report composed. A life that goes on under a new agent begins with one
+        that is above all that the agent before it can have used, so its first report has to be full."""
         self._line = 0
 
     def begin_life(self, incarnation: int) -> None:

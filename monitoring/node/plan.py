@@ -40,13 +40,16 @@ class Known:
     """What a resource is doing. `running`: something of it may run, whatever the state.
 
     `attempt` is the attempt that a Failed resource has used up. `outdated`: it came online
-    under an earlier ownership and must go down before it may come online in this one.
+    under an earlier ownership and must go down before it may come online in this one. `unsure`:
+    an earlier agent brought it online, and it is just being taken over: it stays as it is until
+    that is done, and nothing comes online on its account.
     """
 
     state: ResourceState
     running: bool
     attempt: int = 0
     outdated: bool = False
+    unsure: bool = False
 
     @property
     def is_down(self) -> bool:
@@ -88,6 +91,8 @@ def _action(
     resource: int, wish: Wish, wishes: Mapping[int, Wish], known: Mapping[int, Known], staying: set[int]
 ) -> Action | None:
     mine = known[resource]
+    if mine.unsure:
+        return None
     if mine.state is ResourceState.ONLINE_PENDING:
         return None if resource in staying else Action.CANCEL
     if mine.state is ResourceState.ONLINE:
@@ -99,7 +104,8 @@ def _action(
         return Action.CLEAR if mine.state is not ResourceState.OFFLINE else None
     if mine.state is ResourceState.FAILED and wish.attempt <= mine.attempt:
         return None
-    return Action.ONLINE if _held(wish, known, staying) else None
+    sure = {r for r in staying if not known[r].unsure}
+    return Action.ONLINE if _held(wish, known, sure) else None
 
 
 def _needed(provider: int, wishes: Mapping[int, Wish], known: Mapping[int, Known], staying: set[int]) -> bool:

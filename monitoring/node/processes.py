@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 
 from monitoring.node import marks
 from monitoring.node.marks import Marked
+from monitoring.node.record import Ended, Record, Started
 
 LOG_LIMIT = 1 << 20
 """Bytes that the log of one resource's processes may hold before it is set aside as `.1`."""
@@ -84,12 +85,15 @@ TOLD_WITHIN = 0.05
 class Processes:
     """All processes of the node's resources. Called from any thread, but where a method says so."""
 
-    def __init__(self, home: Path, loop: asyncio.AbstractEventLoop, on_end: Callable[[Child], None]) -> None:
+    def __init__(
+        self, home: Path, loop: asyncio.AbstractEventLoop, record: Record, on_end: Callable[[Child], None]
+    ) -> None:
         self.home = str(home)
         self._loop = loop
+        self._record = record
         self._on_end = on_end
         self._lock = threading.Lock()
-        self._children: dict[int, set[Child]] = {}
+        self._children: dict[int, dict[Child, None]] = {}
         self._unconfirmed: set[int] = set()
         """Resources that started something since a scan last found nothing of theirs."""
         self._scans = SharedScan(self.home)
@@ -122,11 +126,25 @@ class Processes:
         self._add(child)
         return child
 
-    def adopt(self, resource: int, pid: int, pidfd: int, watch: bool) -> Child:
+    def take(self, resource: int, pid: int, pidfd: int, watch: bool) -> Child:
         """Take over a service that the warm parent forked."""
         child = Child(pid, pidfd, resource, watch, forked=True)
         self._add(child)
         return child
+
+    def find(self, resource: int, pid: int, ticks: int) -> bool:
+        """Watch a process that an earlier agent started; False where it is no more."""
+        self.expect_start(resource)
+        pidfd = Marked(pid, resource, ticks).open()
+        if pidfd is None:
+            return False
+        self._watch(Child(pid, pidfd, resource, watch=True, forked=False))
+        return True
+
+    def watched(self, resource: int) -> list[Child]:
+        """The watched processes of the resource that run, in the order of their start."""
+        with self._lock:
+            return [child for child in self._children.get(resource, ()) if child.watch]
 
     def expect_start(self, resource: int) -> None:
         """Something of the resource is about to be started by another process."""
@@ -134,8 +152,13 @@ class Processes:
             self._unconfirmed.add(resource)
 
     def _add(self, child: Child) -> None:
+        if child.watch:
+            self._record.add(Started(child.resource, child.pid, marks.ticks(child.pid)))
+        self._watch(child)
+
+    def _watch(self, child: Child) -> None:
         with self._lock:
-            self._children.setdefault(child.resource, set()).add(child)
+            self._children.setdefault(child.resource, {})[child] = None
         self._loop.call_soon_threadsafe(self._loop.add_reader, child.pidfd, self._ended, child)
 
     def _ended(self, child: Child) -> None:
@@ -143,7 +166,7 @@ class Processes:
         self._loop.remove_reader(child.pidfd)
         with self._lock:
             child.ended = True
-            self._children.get(child.resource, set()).discard(child)
+            self._children.get(child.resource, {}).pop(child, None)
         if child.forked and child.returncode is None:
             self._loop.call_later(TOLD_WITHIN, self._settle, child, UNKNOWN_END)
             return
@@ -167,6 +190,8 @@ class Processes:
             os.close(child.pidfd)
             child.pidfd = -1
         self._on_end(child)
+        if child.watch:
+            self._record.add(Ended(child.resource, child.pid))
 
     def pids(self, resource: int) -> list[int]:
         """Everything that runs for the resource now, descendants included."""

@@ -1,26 +1,31 @@
 """One resource on this node: its state, and the operations that change it.
 
-One operation runs at a time, as a task on the monitor's loop: Online, Offline, or taking
-down by force. An operation that is no longer wanted is cancelled and replaced. Entry points
-take turns, except Terminate, which may interrupt any other (semantics 1.6).
+One operation runs at a time, as a task on the monitor's loop: Online, Offline, taking over
+what an earlier agent left, or taking down by force. An operation that is no longer wanted is
+cancelled and replaced. Entry points take turns, except Terminate, which may interrupt any
+other (semantics 1.6). Each step is written down before it is taken (see `record`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from monitoring.core.messages import ProbeSample, ResourceReport, ResourceSpec, event_code, said
+from monitoring.core.messages import ProbeSample, ResourceSpec
 from monitoring.core.states import ResourceState
-from monitoring.node.calls import CURRENT, Call, EntryPoints, hear_out, in_thread, within
+from monitoring.node.calls import CURRENT, Call, in_thread, within
+from monitoring.node.condition import Condition
 from monitoring.node.context import Host, NodeContext
+from monitoring.node.instance import Instance
+from monitoring.node.limits import Limiter, explain
 from monitoring.node.plan import UP, Action, Known, Wish
 from monitoring.node.probes import Prober
 from monitoring.node.processes import Child
-from monitoring.resource_dlls.api import PropertyError, Provider, ResourceDLL, ResourceError
+from monitoring.node.record import Phase, Step
+from monitoring.resource_dlls.api import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +35,10 @@ STRAY_LIMIT = 1.0
 """Seconds that an interrupted entry point has to return after Terminate, before its thread is abandoned."""
 RETRY_TERMINATE = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between tries to bring down what Terminate did not bring down; the last one repeats."""
+INTERRUPTED = "the agent ended before it was online"
 
 
-class OverLimitError(Exception):
-    """An entry point gave no sign of life for longer than its limit."""
-
-
-class ManagedResource:
+class ManagedResource(Condition):
     """A resource that the node holds for a group. All methods are called on the loop."""
 
     def __init__(
@@ -47,36 +49,23 @@ class ManagedResource:
         on_change: Callable[[int], None],
         on_samples: Callable[[Sequence[ProbeSample]], None],
     ) -> None:
-        self.id = spec.id
+        super().__init__(spec.id, spec.name, host.loop, next_sequence, on_change)
         self.spec = spec
         self.wanted = spec.want_online
-        self.state = ResourceState.OFFLINE
-        self.running = False
-        self.attempt = 0
-        self.cause = ""
-        self.code = 0
-        self.simulated = 0
-        """The operation whose simulated failure was carried out last."""
-        self.progress = ""
         self.epoch_up = 0
         """The ownership under which it came online."""
         self.turn = asyncio.Lock()
+        self._found = False
+        """An earlier agent brought it online; whether this one can take it over is not known yet."""
+        self._made_of: tuple[str, dict[str, Any]] = (spec.type, {})
+        """The type and the properties with which it was last brought online."""
+        self._noted: Step | None = None
         self._host = host
-        self._loop = host.loop
-        self._next_sequence = next_sequence
-        self._on_change = on_change
         self._on_samples = on_samples
-        self._sequence = next_sequence()
-        self._since = self._loop.time()
-        self._elapsed = 0.0
-        self._sign_of_life = 0.0
         self._operation: asyncio.Task[None] | None = None
-        self._call: Call | None = None
-        self._stray: asyncio.Task[Any] | None = None
+        self._limiter = Limiter(self._loop)
         self._context = NodeContext(host, spec.id, spec.name, self)
-        self._dll: ResourceDLL | None = None
-        self._dll_made_of: tuple[str, dict[str, Any]] | None = None
-        self._points: EntryPoints | None = None
+        self._instance = Instance(host, self._context, self._loop)
         self._prober: Prober | None = None
         self._group: tuple[int, str, int] = (0, "", 0)
         self._providers: Sequence[Provider] = ()
@@ -94,7 +83,7 @@ class ManagedResource:
         self._group = group
         self._providers = providers
         if self._prober is not None:
-            self._prober.retime(*self._times())
+            self._prober.retime(*self._instance.times(self.spec))
 
     def watch(self, *, only: bool) -> None:
         """In maintenance a failure is told, and nothing is done about it; IsAlive judges when it ends."""
@@ -107,33 +96,16 @@ class ManagedResource:
         return Wish(self.wanted, self.spec.attempt, self.spec.requires)
 
     def known(self, epoch: int) -> Known:
-        return Known(self.state, self.running, self.attempt, outdated=self.epoch_up != epoch)
+        outdated = self.epoch_up != epoch or self._is_foreign
+        return Known(self.state, self.running, self.attempt, outdated, unsure=self._found)
 
     @property
-    def is_at_rest(self) -> bool:
-        """No operation is under way."""
-        return not self.state.is_pending and (self.state is ResourceState.ONLINE or not self.running)
+    def _is_foreign(self) -> bool:
+        """It is online, and no instance of this agent knows how: it has to be brought online again."""
+        return self.state is ResourceState.ONLINE and not self._found and not self._instance.is_open
 
-    @property
-    def is_down(self) -> bool:
-        return self.state.is_down and not self.running
-
-    def report(self) -> ResourceReport:
-        checked = self._prober.true_at if self._prober is not None else None
-        return ResourceReport(
-            resource=self.id,
-            state=self.state,
-            sequence=self._sequence,
-            attempt=self.attempt,
-            running=self.running,
-            elapsed_ms=round(self._elapsed * 1000),
-            age_ms=round((self._loop.time() - self._since) * 1000),
-            cause=said(self.cause),
-            code=event_code(self.code),
-            progress=said(self.progress),
-            checked_ms_ago=None if checked is None else round((self._loop.time() - checked) * 1000),
-            simulated=self.simulated,
-        )
+    def checked_at(self) -> float | None:
+        return self._prober.true_at if self._prober is not None else None
 
     def samples(self) -> list[ProbeSample]:
         """Probe times since the last call of this."""
@@ -143,6 +115,68 @@ class ManagedResource:
     def trim_log(self) -> None:
         self._host.processes.trim_log(self._context.log_file)
 
+    # What an earlier agent left
+
+    def restore(self, step: Step, processes: Mapping[int, int]) -> None:
+        """Be what the record says that it was. What was on its way up or down is taken down at once;
+        what was online waits for `take_over`."""
+        self.attempt, self.epoch_up, self._made_of = step.attempt, step.epoch, (step.type, step.properties)
+        self.simulated = step.simulated
+        if step.phase is Phase.DOWN:
+            self._set(step.state, cause=step.cause, code=step.code)
+            return
+        self._host.processes.expect_start(self.id)
+        lost = [pid for pid, ticks in processes.items() if not self._host.processes.find(self.id, pid, ticks)]
+        self._tell_context(step.epoch)
+        try:
+            self._instance.make(step.type, step.properties)
+        except Exception:
+            logger.exception("%s: no instance can be made of what runs", self.spec.name)
+        if step.phase is Phase.STARTING:
+            self._begin_take_down(ResourceState.OFFLINE, INTERRUPTED)
+        elif step.phase is Phase.GOING:
+            self._begin_take_down(step.state, step.cause, step.code)
+        else:
+            self._found = True
+            self._set(ResourceState.ONLINE, running=True)
+            if lost and not self.tolerates(cause := f"process {lost[0]} ended while the agent was away"):
+                self.fail(cause)
+
+    def take_over(self) -> None:
+        """Take over what was found online; it is terminated, and brought online again, where that fails."""
+        if self._found:
+            self._begin(self._take_over)
+
+    async def _take_over(self) -> None:
+        call = Call(starts=True)
+        self._context.open_for_starts = True
+        try:
+            taken = await self._limiter.run(self._adopt(call), call, self._limit)
+        except Exception as error:
+            cause, code = self._explain("Adopt", error)
+            if not self.tolerates(cause):
+                self.attempt = self.spec.attempt
+                await self._take_down(ResourceState.FAILED, cause, code)
+                return
+            taken = False  # it is brought online again after the maintenance
+        self._found = False
+        if taken:
+            self._instance.is_open = True
+            self._is_up()
+        else:
+            self._host.log(self.id, 1, self._not_taken_over, 0)
+        self._on_change(self.id)
+
+    async def _adopt(self, call: Call) -> bool:
+        async with self.turn:
+            CURRENT.set(call)
+            points = self._instance.points
+            return points is not None and bool(await points.call("adopt"))
+
+    @property
+    def _not_taken_over(self) -> str:
+        return f"the agent restarted, and a resource of type {self._made_of[0]} has to be restarted with it"
+
     # Orders
 
     def act(self, action: Action) -> None:
@@ -150,14 +184,20 @@ class ManagedResource:
         if action is Action.ONLINE:
             self.attempt = self.spec.attempt
             self.epoch_up = self._group[2]
+            self._made_of = (self.spec.type, self.spec.properties)
+            self._note(Phase.STARTING, ResourceState.ONLINE)
             self._set(ResourceState.ONLINE_PENDING, running=True)
             self._begin(self._go_online)
+        elif action is Action.OFFLINE and self._is_foreign:
+            self._begin_take_down(ResourceState.OFFLINE, self._not_taken_over)
         elif action is Action.OFFLINE:
+            self._note(Phase.GOING, ResourceState.OFFLINE)
             self._set(ResourceState.OFFLINE_PENDING, running=True)
             self._begin(self._go_offline)
         elif action is Action.CANCEL:
             self._begin_take_down(ResourceState.OFFLINE)
         else:
+            self._note(Phase.DOWN, ResourceState.OFFLINE)
             self._set(ResourceState.OFFLINE)
 
     def fail(self, cause: str, code: int = 0) -> None:
@@ -184,13 +224,7 @@ class ManagedResource:
 
     async def close(self) -> None:
         """Give the instance up. The resource is down."""
-        if self._points is not None:
-            try:
-                await within(STRAY_LIMIT, self._points.call("close"))
-            except Exception:
-                logger.exception("%s: Close", self.spec.name)
-            self._points.abandon()
-        self._dll, self._points, self._dll_made_of = None, None, None
+        await self._instance.close()
 
     # What the instance and its probes say
 
@@ -199,10 +233,8 @@ class ManagedResource:
             self._prober.check_now(reason)
 
     def progressed(self, text: str) -> None:
-        self._sign_of_life = self._loop.time()
-        if self.state.is_pending and text != self.progress:
-            self.progress = text
-            self._changed()
+        self._limiter.progressed()
+        self.set_progress(text)
 
     def tolerates(self, cause: str) -> bool:
         """True in maintenance: what would be a failure is told, and the resource is left alone."""
@@ -244,46 +276,37 @@ class ManagedResource:
         call = Call(starts=True)
         self._context.open_for_starts = True
         try:
-            await self._limited(self._bring_up(call), call)
+            await self._limiter.run(self._bring_up(call), call, self._limit)
         except Exception as error:
             cause, code = self._explain("Online", error)
             await self._take_down(ResourceState.FAILED, cause, code)
             return
+        self._is_up()
         self._set(ResourceState.ONLINE, running=True)
-        self._prober = self._new_prober()
+
+    def _is_up(self) -> None:
+        self._note(Phase.ONLINE, ResourceState.ONLINE)
+        self._prober = self._instance.prober(self, self.spec)
 
     async def _bring_up(self, call: Call) -> None:
         async with self.turn:
             CURRENT.set(call)
-            points = await self._instance()
+            self._tell_context(self.epoch_up)
+            points = await self._instance.opened(*self._made_of)
             await points.call("online")
 
-    async def _instance(self) -> EntryPoints:
-        """The opened instance, made anew where type or properties have changed."""
-        made_of = (self.spec.type, dict(self.spec.properties))
+    def _tell_context(self, epoch: int) -> None:
         self._context.name = self.spec.name
-        self._context.group_id, self._context.group, self._context.epoch = self._group
+        self._context.group_id, self._context.group, _ = self._group
+        self._context.epoch = epoch
         self._context.providers = self._providers
-        if self._points is None or self._dll_made_of != made_of:
-            await self.close()
-            dll_class = self._host.types.get(self.spec.type)
-            if dll_class is None:
-                raise ResourceError(f"{self._host.node} has no resource DLL for {self.spec.type}")
-            self._context.state_dir.mkdir(parents=True, exist_ok=True)
-            self._dll = dll_class(self._context, dll_class.clean(self.spec.properties))
-            self._points = EntryPoints(self._dll, self._loop, self.spec.name)
-            self._dll_made_of = made_of
-            await self._points.call("open")
-        assert self._dll is not None
-        self._host.sweeps.add(self.id, type(self._dll))
-        return self._points
 
     async def _go_offline(self) -> None:
         if self._prober is not None:
             self._prober.stop()
         call = Call(starts=False)
         try:
-            await self._limited(self._bring_down(call), call)
+            await self._limiter.run(self._bring_down(call), call, self._limit)
         except Exception as error:
             cause, code = self._explain("Offline", error)
             self._host.log(self.id, 1, f"{cause}; it is terminated", code)
@@ -297,17 +320,18 @@ class ManagedResource:
     async def _bring_down(self, call: Call) -> None:
         async with self.turn:
             CURRENT.set(call)
-            assert self._points is not None
-            await self._points.call("offline")
+            assert self._instance.points is not None
+            await self._instance.points.call("offline")
 
     def _going_down(self, final: ResourceState, cause: str, code: int) -> None:
+        self._note(Phase.GOING, final, cause, code)
+        self._found = False
         state = ResourceState.FAILED if final is ResourceState.FAILED else ResourceState.OFFLINE_PENDING
         if (state, cause) != (self.state, self.cause):
             self._set(state, running=True, cause=cause, code=code)
         if self._prober is not None:
             self._prober.kill()
-        if self._call is not None:
-            self._call.revoked = True
+        self._limiter.revoke()
 
     async def _take_down(self, final: ResourceState, cause: str = "", code: int = 0) -> None:
         """Terminate until nothing is left, then settle in `final`."""
@@ -323,26 +347,18 @@ class ManagedResource:
         CURRENT.set(Call(starts=False))
         await self._context.close_for_starts()
         done = True
-        if self._points is not None:
+        if (points := self._instance.points) is not None:
             try:
-                await within(min(self._limit, TERMINATE_LIMIT), self._points.call_beside("terminate"))
+                await within(min(self._limit, TERMINATE_LIMIT), points.call_beside("terminate"))
             except Exception as error:
                 cause, code = self._explain("Terminate", error)
                 self._host.log(self.id, 2, f"{cause}; it is tried again", code)
                 done = False
-            await self._settle_interrupted()
-        return await self._nothing_left() and done
-
-    async def _settle_interrupted(self) -> None:
-        """Let the entry point that Terminate interrupted return; go on without it where it hangs."""
-        if self._stray is not None:
-            await asyncio.wait({self._stray}, timeout=STRAY_LIMIT)
-            self._stray = None
-        if self._points is not None:
-            await self._points.settle(STRAY_LIMIT)
-        if self.turn.locked():
-            self.turn = asyncio.Lock()  # whoever holds it was given up
-        self._call = None
+            await self._limiter.settle(STRAY_LIMIT)
+            await points.settle(STRAY_LIMIT)
+            if self.turn.locked():
+                self.turn = asyncio.Lock()  # whoever holds it was given up
+        return await self._nothing_left() and done and await self._is_swept()
 
     async def _nothing_left(self) -> bool:
         """Kill what entry points left behind; True once no process is left."""
@@ -350,7 +366,17 @@ class ManagedResource:
             return True
         return bool(await in_thread(lambda: self._host.processes.kill(self.id)))
 
+    async def _is_swept(self) -> bool:
+        """Take back what an earlier agent left, of which an instance of this one does not know."""
+        if self._instance.is_open or not self._host.sweeps.is_noted(self.id):
+            return True
+        problem = await in_thread(lambda: self._host.sweeps.sweep(self.id, self._host.types))
+        if problem:
+            self._host.log(self.id, 2, f"{problem}; it is tried again", 0)
+        return not problem
+
     def _is_down_as(self, state: ResourceState, cause: str = "", code: int = 0) -> None:
+        self._note(Phase.DOWN, state, cause, code)
         self._prober = None
         self._context.open_for_starts = False
         self._host.sweeps.strike(self.id)
@@ -363,67 +389,14 @@ class ManagedResource:
         """Seconds of silence that an entry point may keep (semantics 1.3)."""
         return min(self.spec.pending_timeout_ms, self.spec.deadlock_timeout_ms) / 1000
 
-    async def _limited(self, operation: Coroutine[Any, Any, None], call: Call) -> None:
-        """Run an entry point; each sign of progress gives it another `_limit` seconds."""
-        self._sign_of_life = self._loop.time()
-        self._call = call
-        task = self._loop.create_task(operation)
-        task.add_done_callback(hear_out)
-        try:
-            while not task.done():
-                left = self._sign_of_life + self._limit - self._loop.time()
-                if left <= 0:
-                    raise OverLimitError
-                await asyncio.wait({task}, timeout=left)
-            task.result()
-            self._call = None
-        finally:
-            if not task.done():
-                call.revoked = True
-                task.cancel()
-                self._stray = task
-
     def _explain(self, entry_point: str, error: Exception) -> tuple[str, int]:
-        """The sentence that an operator reads, and the event id that fits it."""
-        if isinstance(error, OverLimitError):
-            return f"{entry_point} reported nothing for {self._limit:g} s", 0
-        if isinstance(error, TimeoutError):
-            return f"{entry_point} did not return in time", 0
-        if isinstance(error, ResourceError):
-            return f"{entry_point}: {error}", error.code
-        if isinstance(error, PropertyError):
-            return f"{entry_point}: property {error}", 0
-        logger.error("%s: %s", self.spec.name, entry_point, exc_info=error)
-        return f"{entry_point}: {type(error).__name__}: {error}", 0
+        return explain(self.spec.name, entry_point, error, self._limit)
 
-    def _new_prober(self) -> Prober:
-        assert self._points is not None and self._dll is not None
-        looks_alive_s, is_alive_s, deadlock_s = self._times()
-        return Prober(
-            self,
-            self._points.call,
-            self._loop,
-            phase_of=self.id,
-            looks_alive_s=looks_alive_s,
-            is_alive_s=is_alive_s,
-            deadlock_s=deadlock_s,
+    def _note(self, phase: Phase, state: ResourceState, cause: str = "", code: int = 0) -> None:
+        """Write down what comes next."""
+        step = Step(
+            self.id, phase, state, self.attempt, self.epoch_up, *self._made_of, cause, code, self.simulated
         )
-
-    def _times(self) -> tuple[float | None, float, float]:
-        """LooksAlivePollInterval (None: not polled), IsAlivePollInterval, DeadlockTimeout, in seconds."""
-        polled = self._dll is not None and self._dll.polls_looks_alive
-        looks_alive_s = self.spec.looks_alive_ms / 1000 if polled else None
-        return looks_alive_s, self.spec.is_alive_ms / 1000, self.spec.deadlock_timeout_ms / 1000
-
-    def _set(self, state: ResourceState, *, running: bool = False, cause: str = "", code: int = 0) -> None:
-        now = self._loop.time()
-        if state is not self.state:
-            self._elapsed = now - self._since
-            self._since = now
-            logger.info("%s: %s%s", self.spec.name, state.label, f" ({cause})" if cause else "")
-        self.state, self.running, self.cause, self.code, self.progress = state, running, cause, code, ""
-        self._changed()
-
-    def _changed(self) -> None:
-        self._sequence = self._next_sequence()
-        self._on_change(self.id)
+        if step != self._noted:
+            self._host.record.add(step)
+            self._noted = step

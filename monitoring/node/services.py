@@ -57,6 +57,11 @@ class Services:
             with self._lock:
                 self._connect()
 
+    @property
+    def is_ready(self) -> bool:
+        """The warm parent has loaded its libraries."""
+        return self._ready.is_set()
+
     def await_ready(self, seconds: float) -> None:
         """Wait until what `start` began is done."""
         if self._preload and not self._ready.wait(seconds):
@@ -98,7 +103,7 @@ class Services:
         except TimeoutError:
             self._give_up(number)
             raise ServiceError(f"{target} was not started within {limit:g} s") from None
-        child = self._processes.adopt(resource, pid, pidfd, watch)
+        child = self._processes.take(resource, pid, pidfd, watch)
         with self._lock:
             early = self._ended_early.pop(pid, None)
             if early is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from monitoring.resource_dlls import registry
@@ -35,18 +35,31 @@ class SweepNotes:
     def strike(self, resource: int) -> None:
         (self._folder / str(resource)).unlink(missing_ok=True)
 
-    def sweep_all(self, types: Mapping[str, type[ResourceDLL]]) -> list[str]:
-        """Sweep whatever is noted; return a sentence for each that failed, whose note stays."""
-        problems = []
-        for note in sorted(self._folder.glob("*")) if self._folder.is_dir() else []:
-            type_name = note.read_text()
-            try:
-                types[type_name].sweep(state_dir(self._home, int(note.name)))
-                note.unlink(missing_ok=True)
-            except Exception as error:
-                logger.exception("sweep of resource %s", note.name)
-                problems.append(f"resource {note.name} ({type_name}) could not be swept: {error}")
-        return problems
+    def sweep_all(
+        self, types: Mapping[str, type[ResourceDLL]], keep: Collection[int] = frozenset()
+    ) -> list[str]:
+        """Sweep whatever is noted, but for resources to keep; return a sentence for each that failed,
+        whose note stays."""
+        notes = sorted(self._folder.glob("*")) if self._folder.is_dir() else []
+        problems = (self.sweep(int(n.name), types) for n in notes if int(n.name) not in keep)
+        return [problem for problem in problems if problem]
+
+    def is_noted(self, resource: int) -> bool:
+        return (self._folder / str(resource)).exists()
+
+    def sweep(self, resource: int, types: Mapping[str, type[ResourceDLL]]) -> str:
+        """Sweep a resource where it is noted; a sentence where that failed."""
+        note = self._folder / str(resource)
+        if not self.is_noted(resource):
+            return ""
+        type_name = note.read_text()
+        try:
+            types[type_name].sweep(state_dir(self._home, resource))
+            note.unlink(missing_ok=True)
+        except Exception as error:
+            logger.exception("sweep of resource %s", resource)
+            return f"resource {resource} ({type_name}) could not be swept: {error}"
+        return ""
 
 
 def state_dir(home: Path, resource: int) -> Path:

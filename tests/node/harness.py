@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -276,6 +277,21 @@ class AgentProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL, and it is gone."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def guard(self) -> int | None:
+        """Process id of the guard, None where there is none."""
+        lock = self.home / "guard.lock"
+        with contextlib.suppress(OSError), lock.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read_text() or 0) or None
+        return None
 
     def running(self) -> dict[int, list[int]]:
         """Pids of the node's resources, by resource; the warm parent is 0."""

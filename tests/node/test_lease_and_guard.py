@@ -29,7 +29,7 @@ def bring_online(service: FakeService, switch: Path) -> None:
         service.wait_state(resource, S.ONLINE)
 
 
-def test_nothing_is_left_within_a_moment_of_the_agents_sigkill(
+def test_what_a_killed_agent_has_left_runs_to_the_end_of_its_lease_and_not_longer(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
     (switch / "R1.daemon").touch()
@@ -37,18 +37,24 @@ def test_nothing_is_left_within_a_moment_of_the_agents_sigkill(
     until(lambda: len(agent.running()[1]) >= 2, 5, "the daemon runs")
     address = agent.home / "resources" / "3" / "address"
     assert address.exists()
-    agent.signal(signal.SIGKILL)
+    running = resources_of(agent)
+    killed = time.monotonic()
+    agent.kill()
+    while time.monotonic() - killed < 1.2:  # the last heartbeat is a tenth of a second old at most
+        assert resources_of(agent) == running
+        time.sleep(0.05)
     until(lambda: not agent.running(), 3, "no process is left")
+    assert time.monotonic() - killed < 2.6, "the lease is a second and a half long"
     until(lambda: not address.exists(), 5, "what is no process is swept away")
 
 
-def test_the_next_agent_begins_a_new_life_with_nothing_running(
+def test_an_agent_that_starts_after_the_lease_begins_a_new_life_with_nothing_running(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
     bring_online(service, switch)
     first = service.incarnation
-    agent.signal(signal.SIGKILL)
-    agent.process.wait()
+    agent.kill()
+    until(lambda: agent.guard() is None, 5, "the guard has done its work")
     agent.start()
     service.wait(lambda: service.incarnation > first, 15)
     assert not resources_of(agent)
@@ -61,8 +67,7 @@ def test_leftovers_that_no_guard_has_ended_are_ended_before_the_first_heartbeat(
     first = service.incarnation
     guard = int((agent.home / "guard.lock").read_text())
     os.kill(guard, signal.SIGKILL)
-    agent.signal(signal.SIGKILL)
-    agent.process.wait()
+    agent.kill()
     assert resources_of(agent) == {1, 2}
     agent.start()
     service.wait(lambda: service.incarnation > first, 15)

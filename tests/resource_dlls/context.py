@@ -113,6 +113,14 @@ class LocalContext:
     def spawn_service(self, target: str, kwargs: Mapping[str, Any], *, watch: bool = True) -> RunningProcess:
         return self.spawn([sys.executable, "-c", RUN_SERVICE, target, json.dumps(kwargs)], watch=watch)
 
+    async def spawn_service_async(
+        self, target: str, kwargs: Mapping[str, Any], *, watch: bool = True
+    ) -> RunningProcess:
+        return self.spawn_service(target, kwargs, watch=watch)
+
+    def watched(self) -> Sequence[RunningProcess]:
+        return [process for process in self._processes if process.returncode is None]
+
     def kill_all(self, grace: float = 0.0) -> None:
         sessions = [process.pid for process in self._processes]
         for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):

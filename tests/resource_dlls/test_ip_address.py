@@ -60,6 +60,7 @@ ON_THE_WIRE = """
 import json, sys
 from pathlib import Path
 from monitoring.resource_dlls.api import ResourceError
+from monitoring.resource_dlls.registry import get
 from tests.resource_dlls.context import LocalContext, make, call
 
 state, interface, address, verbs = sys.argv[1:]
@@ -68,6 +69,11 @@ for verb in verbs.split(","):
     if verb == "make":
         resource = make("IP Address", LocalContext(Path(state)), Address=address,
                         SubnetMask="255.255.255.0", Network=interface)
+        continue
+    if verb == "find":  # an instance of a new agent, of what an earlier one has left
+        dll = get("IP Address")
+        values = dict(Address=address, SubnetMask="255.255.255.0", Network=interface)
+        resource = dll(LocalContext(Path(state)), dll.clean(values))
         continue
     try:
         print(json.dumps([verb, call(getattr(resource, verb)), 0]))
@@ -158,3 +164,13 @@ def test_the_machines_own_address_is_refused_and_stays(wire: Wire) -> None:
 def test_an_address_outside_the_subnets_of_the_interface_is_refused(wire: Wire) -> None:
     ((_, text, _code),) = wire.run(0, "make,online", address="10.98.0.50")
     assert "is in no subnet of cw0" in str(text)
+
+
+def test_a_new_agent_takes_over_the_address_that_is_still_there(wire: Wire) -> None:
+    wire.run(0, "make,online")
+    assert wire.run(0, "find,adopt,is_alive") == [["adopt", True, 0], ["is_alive", True, 0]]
+    assert "10.99.0.50" in wire.addresses(0)
+    wire.run(0, "find,adopt,terminate")
+    assert "10.99.0.50" not in wire.addresses(0)
+    ((_, text, _code),) = wire.run(0, "find,adopt")
+    assert "10.99.0.50" in str(text), "it is not there any more, so its claim cannot be taken"

@@ -20,6 +20,7 @@ from monitoring.node.keeper import PATIENCE
 from monitoring.node.member import Member
 from monitoring.node.monitor import Monitor
 from monitoring.node.outbox import Batch, Outbox
+from monitoring.node.record import Record
 from monitoring.resource_dlls.api import Property, ResourceDLL, ResourceError
 from tests.simulation.law import Violation
 from tests.simulation.loop import AgentLoop, BootClock, Later
@@ -150,6 +151,9 @@ class Sweeps:
 
     def strike(self, resource: int) -> None: ...
 
+    def is_noted(self, resource: int) -> bool:
+        return False
+
 
 class Courier:
     """In place of the member's courier, which has a thread: the same promises on simulated time."""
@@ -231,6 +235,7 @@ class Agent:
             nothing,
             sweeps,
             self.member.may_start,
+            Record(None),
             self._log,
         )
         self.monitor = Monitor(host, self.outbox, self.member.pump)

@@ -66,6 +66,12 @@ class ExchangeService(ResourceDLL):
         arguments = {"place": self.place(), "port": self["Port"], **self.settings()}
         self._process = await start(self.context, f"{SERVICES}.{self.service}:serve", arguments)
 
+    async def adopt(self) -> bool:
+        """The service needs nothing of the agent: IsAlive, which is next, asks it."""
+        running = self.context.watched()
+        self._process = running[0] if running else None
+        return bool(running)
+
     async def offline(self) -> None:
         self._process = None
         await self.context.kill_all_async(STOP_GRACE_S)

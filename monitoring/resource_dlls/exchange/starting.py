@@ -27,7 +27,7 @@ async def start(context: Context, target: str, kwargs: Mapping[str, Any]) -> Pro
     pipe = context.state_dir / READY
     reading = _make_pipe(pipe)
     try:
-        process = context.spawn_service(target, {**kwargs, "ready": str(pipe)})
+        process = await context.spawn_service_async(target, {**kwargs, "ready": str(pipe)})
         said = asyncio.ensure_future(_read(reading))
         ended = asyncio.ensure_future(process.wait())
         try:

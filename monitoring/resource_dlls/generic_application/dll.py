@@ -65,6 +65,11 @@ class GenericApplication(ResourceDLL):
     async def online(self) -> None:
         self._process = self._start("CommandLine", watch=True)
 
+    async def adopt(self) -> bool:
+        running = self.context.watched()
+        self._process = running[0] if running else None
+        return bool(running)
+
     def _start(self, name: str, watch: bool) -> Process:
         words = shlex.split(self[name])
         environment = (with_network_name if self["UseNetworkName"] else variables)(self.context)

@@ -59,6 +59,13 @@ class GenericScript(ResourceDLL):
         self._opened = True
         await self._require("Online")
 
+    async def adopt(self) -> bool:
+        """What the script started needs nothing of the agent; the script says itself whether it works."""
+        self._opened = True
+        if not await self.is_alive():
+            raise ResourceError(f"{self._called('IsAlive')} said no")
+        return True
+
     async def offline(self) -> None:
         await self._require("Offline")
         await self._require("Close")

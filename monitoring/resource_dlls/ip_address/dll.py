@@ -98,6 +98,11 @@ class IPAddress(ResourceDLL):
                 raise ResourceError(f"{self.address} cannot be used: {error}") from error
         self._claim = self._take_claim()
 
+    def adopt(self) -> bool:
+        """The address is still there, and the claim, which ended with the agent, is taken again."""
+        self._claim = self._take_claim()
+        return self.is_alive()
+
     def _add_to_interface(self) -> None:
         """Add the address unless somebody has it. The marker is written first, so that it is
         taken back (sweep) whenever this process dies."""

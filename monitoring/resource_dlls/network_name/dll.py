@@ -44,14 +44,7 @@ class NetworkName(ResourceDLL):
     def online(self) -> None:
         if self["Name"] == self.context.node.upper():
             raise ResourceError(f"the network name {self['Name']} is the name of this node", NAME_IS_A_NODE)
-        record = NameRecord(
-            self["Name"],
-            self._addresses(),
-            self.context.group_id,
-            self.context.group,
-            self.context.node,
-            self.context.epoch,
-        )
+        record = self._own_record()
         try:
             self._registry().register(record)
         except NameTakenError as error:
@@ -59,6 +52,21 @@ class NetworkName(ResourceDLL):
         except (OSError, ValueError) as error:
             raise ResourceError(f"{record.name} cannot be registered: {error}", NOT_REGISTERED) from error
         self._record = record
+
+    def adopt(self) -> bool:
+        """The record, which needs no agent, is still this owner's."""
+        self._record = self._own_record()
+        return self.is_alive()
+
+    def _own_record(self) -> NameRecord:
+        return NameRecord(
+            self["Name"],
+            self._addresses(),
+            self.context.group_id,
+            self.context.group,
+            self.context.node,
+            self.context.epoch,
+        )
 
     def _addresses(self) -> tuple[str, ...]:
         """The addresses of all IP Address providers on which NetBIOS names may be used."""
@@ -98,7 +106,12 @@ class NetworkName(ResourceDLL):
             raise ResourceError(
                 f"the record of {self['Name']} cannot be read: {error}", NOT_REGISTERED
             ) from error
-        if self._record is None or present is None or not present.same_owner(self._record):
+        if (
+            self._record is None
+            or present is None
+            or not present.same_owner(self._record)
+            or not present.addresses  # it was withdrawn
+        ):
             raise ResourceError(
                 f"{self['Name']} is no longer registered to {self.context.node}", NOT_REGISTERED
             )

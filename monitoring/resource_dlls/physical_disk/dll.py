@@ -52,6 +52,11 @@ class PhysicalDisk(ResourceDLL):
         except OSError as error:
             raise ResourceError(f"{self.disk} cannot be written: {error}", DISK_NOT_FOUND) from error
 
+    def adopt(self) -> bool:
+        """The lock, which ended with the agent, is taken again, and the record is still this owner's."""
+        self._take_lock()
+        return self.looks_alive()
+
     def _take_lock(self) -> None:
         try:
             reservation.lock_file(self.disk).parent.mkdir(parents=True, exist_ok=True)
