@@ -15,7 +15,7 @@ import pytest
 
 from clusterweb.run import leftovers
 from clusterweb.run.broker import HOST, Broker
-from clusterweb.run.child import Child
+from clusterweb.run.child import AT_ONCE, FIRST_DELAY, Child
 from clusterweb.run.config import BASE_DIR, Config, StartError
 from clusterweb.run.home import Home
 from tests.cluster.installation import free_port
@@ -30,9 +30,10 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def make_child(home: Home, code: str, said: list[str] | None = None) -> Child:
+def make_child(home: Home, code: str, said: list[str] | None = None, delay: float = FIRST_DELAY) -> Child:
     env = {**os.environ, leftovers.MARK: str(home.path)}
-    return Child("child", [sys.executable, "-c", code], env, home, (said if said is not None else []).append)
+    tell = (said if said is not None else []).append
+    return Child("child", [sys.executable, "-c", code], env, home, tell, delay)
 
 
 async def until(condition) -> None:
@@ -148,6 +149,22 @@ def test_a_child_that_dies_is_started_again_and_said_so(home: Home):
         await child.stop(PATIENCE)
         assert child.pid is None
         assert not (home.pids / "child.pid").exists()
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_is_started_again_at_once_and_one_that_keeps_dying_less_and_less_often(home: Home):
+    async def scenario() -> None:
+        said: list[str] = []
+        child = make_child(home, "pass", said, AT_ONCE)
+        await child.start()
+        await until(lambda: len(said) >= 3)
+        await child.stop(PATIENCE)
+        assert [words.split("; starts again in ")[1].split()[0] for words in said[:3]] == [
+            "0.1",
+            "0.2",
+            "0.4",
+        ]
 
     asyncio.run(scenario())
 
