@@ -162,7 +162,7 @@ class ManagedResource(Condition):
         self._found = False
         if taken:
             self._instance.is_open = True
-            self._is_up()
+            self._prober = self._instance.prober(self, self.spec)
         else:
             self._host.log(self.id, 1, self._not_taken_over, 0)
         self._on_change(self.id)
@@ -281,11 +281,8 @@ class ManagedResource(Condition):
             cause, code = self._explain("Online", error)
             await self._take_down(ResourceState.FAILED, cause, code)
             return
-        self._is_up()
-        self._set(ResourceState.ONLINE, running=True)
-
-    def _is_up(self) -> None:
         self._note(Phase.ONLINE, ResourceState.ONLINE)
+        self._set(ResourceState.ONLINE, running=True)
         self._prober = self._instance.prober(self, self.spec)
 
     async def _bring_up(self, call: Call) -> None:
