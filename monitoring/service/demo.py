@@ -43,12 +43,13 @@ def set_up(home: Path, shared: Path, port: int) -> Demo:
     keys of the nodes of this machine, those with a folder in `home`/nodes, are written each time.
     """
     setup.prepare()
+    hashed = setup.hash_passwords()
     mailboxes: tuple[FirstUser, ...] = ()
     with cluster_lock():
         created = not Node.objects.exists()
         if created:
             mailboxes = _create_cluster(shared, port)
-        users = setup.first_users()
+        users = setup.first_users(hashed)
     for node in Node.objects.all():
         if created or (home / "nodes" / node.name).is_dir():
             write_key(home, node)

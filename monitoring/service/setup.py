@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
 from monitoring.models import Cluster
@@ -27,8 +28,9 @@ class FirstUser:
 def empty_cluster() -> tuple[FirstUser, ...]:
     """A cluster without nodes and groups; what is there already stays."""
     prepare()
+    hashed = hash_passwords()
     with cluster_lock():
-        return first_users()
+        return first_users(hashed)
 
 
 def prepare() -> None:
@@ -37,13 +39,20 @@ def prepare() -> None:
     topology.sync_types()
 
 
-def first_users() -> tuple[FirstUser, ...]:
+def hash_passwords() -> dict[str, str]:
+    """New passwords with their hashes, for `first_users`. That takes a second: not under the lock."""
+    if User.objects.exists():
+        return {}
+    passwords = [secrets.token_urlsafe(12) for _ in USERS]
+    return {password: make_password(password) for password in passwords}
+
+
+def first_users(hashed: dict[str, str]) -> tuple[FirstUser, ...]:
     """One user of each role, where there is none yet. Call it under the cluster's lock."""
     if User.objects.exists():
         return ()
     created = []
-    for name, role in USERS:
-        password = secrets.token_urlsafe(12)
-        grant(User.objects.create_user(name, password=password), role)
+    for (name, role), (password, hash_) in zip(USERS, hashed.items(), strict=True):
+        grant(User.objects.create(username=name, password=hash_), role)
         created.append(FirstUser(name, role.value, password))
     return tuple(created)

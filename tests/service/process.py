@@ -1,4 +1,4 @@
-"""A process of the product for the PostgreSQL tests: reads one command a line, answers one line of JSON.
+"""A process of the product beside others: reads one command a line, answers one line of JSON.
 
 Run as a program, with DATABASE_URL in its environment.
 """
@@ -59,6 +59,10 @@ def beat() -> None:
     answer(seconds=time.monotonic() - began)
 
 
+def reports() -> None:
+    answer(reports=Node.objects.get(pk=NODE1).reports)
+
+
 def session() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -70,5 +74,6 @@ def pause() -> None:
     answer(state=accepted.operation.state, operations=Operation.objects.filter(kind="pause").count())
 
 
+COMMANDS = {each.__name__: each for each in (hold, lock, beat, reports, session, pause)}
 for line in sys.stdin:
-    {"hold": hold, "lock": lock, "beat": beat, "session": session, "pause": pause}[line.strip()]()
+    COMMANDS[line.strip()]()

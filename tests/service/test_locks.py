@@ -1,4 +1,8 @@
-"""PostgreSQL under several processes: one that freezes or loses its session does not stop the others."""
+"""Several processes on one database: what one that freezes, dies or loses its session does to the others.
+
+On PostgreSQL, nothing for as long as a lease; on SQLite, one that freezes stops them, as docs/operations.md
+says.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +24,7 @@ from clusterweb.run.config import BASE_DIR
 from tests.cluster import stores
 
 LEASE = 3.0
-PROGRAM = Path(__file__).with_name("postgresql_process.py")
+PROGRAM = Path(__file__).with_name("process.py")
 
 
 class Process:
@@ -56,36 +61,42 @@ class Process:
         self._popen.communicate()
 
 
+def made(home: Path, url: str) -> dict[str, str]:
+    """The environment of a database with a cluster and a node."""
+    hidden = ("DJANGO_SETTINGS_MODULE", "CLUSTERWEB_REDIS_URL", "DATABASE_URL")
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    nobody = "redis://127.0.0.1:1/0"
+    env |= {"CLUSTERWEB_HOME": str(home), "CLUSTERWEB_REDIS_URL": nobody, "DATABASE_URL": url}
+    for words in (("migrate", "-v0"), ("cluster", "init"), ("cluster", "add-node", "NODE1")):
+        manage = [sys.executable, "manage.py", *words]
+        subprocess.run(manage, cwd=BASE_DIR, env=env, check=True, capture_output=True)
+    return env
+
+
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A database with a cluster and a node, which is up."""
     with stores.postgresql() as url:
-        home = tmp_path_factory.mktemp("home")
-        hidden = ("DJANGO_SETTINGS_MODULE", "CLUSTERWEB_REDIS_URL")
-        env = {name: value for name, value in os.environ.items() if name not in hidden}
-        env |= {
-            "DATABASE_URL": url,
-            "CLUSTERWEB_HOME": str(home),
-            "CLUSTERWEB_REDIS_URL": "redis://127.0.0.1:1/0",
-        }
-        for words in (("migrate", "-v0"), ("cluster", "init"), ("cluster", "add-node", "NODE1")):
-            subprocess.run(
-                [sys.executable, "manage.py", *words], cwd=BASE_DIR, env=env, check=True, capture_output=True
-            )
+        env = made(tmp_path_factory.mktemp("home"), url)
         with psycopg.connect(url) as connection:
             connection.execute("UPDATE monitoring_node SET state = 0, incarnation = 1")
         yield env
 
 
-@pytest.fixture
-def processes(env: dict[str, str]) -> Iterator[tuple[Process, Process]]:
-    """Two processes that have a session each."""
+@contextmanager
+def two(env: dict[str, str]) -> Iterator[tuple[Process, Process]]:
     with ExitStack() as stack:
         both = Process(env), Process(env)
         for process in both:
             stack.callback(process.end)
         for process in both:
-            process.ask("session")
+            process.ask("lock")  # it is connected
+        yield both
+
+
+@pytest.fixture
+def processes(env: dict[str, str]) -> Iterator[tuple[Process, Process]]:
+    """Two processes on PostgreSQL that have a session each."""
+    with two(env) as both:
         yield both
 
 
@@ -118,3 +129,16 @@ def test_an_intent_is_accepted_once_by_one_whose_session_was_ended(
     with psycopg.connect(env["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(%s)", [session])
     assert process.ask("pause") == {"state": "done", "operations": 1}
+
+
+def test_on_sqlite_one_that_freezes_stops_the_others_until_it_is_killed_and_then_counts_for_nothing(
+    tmp_path: Path,
+) -> None:
+    with two(made(tmp_path, "")) as (frozen, other):
+        frozen.ask("hold")
+        frozen.send(signal.SIGSTOP)
+        other.tell("beat")
+        time.sleep(LEASE)
+        frozen.send(signal.SIGKILL)
+        assert LEASE * 0.9 < other.heard()["seconds"] < LEASE * 2
+        assert other.ask("reports") == {"reports": 0}
