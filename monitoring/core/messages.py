@@ -158,6 +158,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     node runs nothing from here on: its groups may start elsewhere without waiting for the
     end of its lease.
     `refused`: how many messages this agent has refused so far, for they were not authentic.
+    `watchdog_ms`: timeout of the watchdog that its guard holds, 0 for none.
     """
 
     incarnation: Id
@@ -165,6 +166,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     reports: Count
     leaving: bool = False
     refused: Count = 0
+    watchdog_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] = 0
 
 
 class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

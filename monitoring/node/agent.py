@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -20,7 +21,7 @@ from celery.worker import state as worker_state
 
 from monitoring.broker import transport
 from monitoring.core.messages import Downward, MessageError, open_down
-from monitoring.node import clock, inheritance, marks
+from monitoring.node import clock, inheritance, marks, watchdog
 from monitoring.node.celery_app import make_app
 from monitoring.node.context import Host
 from monitoring.node.couriers import BrokerPath, HttpPath
@@ -138,6 +139,7 @@ class Agent:
             next_incarnation=self._next_life,
             guard=self._guard,
             refused=lambda: self._refused,
+            watchdog=partial(watchdog.held_ms, str(settings.home)),
         )
         processes = Processes(
             settings.home, loop, self._record, lambda child: self._monitor.process_ended(child)

@@ -32,6 +32,7 @@ import time
 from contextlib import suppress
 
 from monitoring.node import marks
+from monitoring.node.watchdog import Watchdog
 
 MESSAGE = struct.Struct("=QQ")
 HELLO = struct.Struct("=QQQ")
@@ -64,14 +65,15 @@ def sweep(home: str) -> None:
             subprocess.run([sys.executable, "-m", "monitoring.node.sweep", home], timeout=30, check=False)
 
 
-def finish(home: str) -> None:
-    """Nothing may stay. Looked at twice, for what was just being started."""
+def finish(home: str) -> bool:
+    """Nothing may stay. Looked at twice, for what was just being started. True where nothing does."""
     say("ending all resources")
     clean = marks.end_marked(home)
     time.sleep(0.02)
     clean = marks.end_marked(home) and clean
     sweep(home)
     say("done" if clean else "some processes cannot be killed")
+    return clean
 
 
 class Agent:
@@ -130,6 +132,7 @@ class Guard:
         self._poll.register(listening, select.POLLIN)
         self._agent: Agent | None = None
         self._lease: Lease = NOTHING_HELD
+        self._watchdog = Watchdog.from_environment(home, boottime_ns, say)
 
     def watch(self) -> None:
         """Return once nothing is held any more, and nobody is there to hold it."""
@@ -137,11 +140,13 @@ class Guard:
         while self._agent is not None or self._lease[0]:
             left = (self._lease[0] - boottime_ns()) // 1_000_000 + 1 if self._lease[0] else None
             if left is None or left > 0:
-                self._wait(left)
+                self._watchdog.feed()  # the lease is held, or nothing is
+                self._wait(self._watchdog.within(left))
             if self._lease[0] and boottime_ns() >= self._lease[0] and self._over():
                 break
         self._listening.close()  # who comes from here on starts anew
-        finish(self._home)
+        if finish(self._home):
+            self._watchdog.release()  # else the machine is left to it
 
     def _wait(self, milliseconds: int | None) -> None:
         """Wait for an event or that long; hear what is said, and let in who comes."""

@@ -76,6 +76,7 @@ class Member:
         next_incarnation: Callable[[], int],
         guard: Guard,
         refused: Callable[[], int] = lambda: 0,
+        watchdog: Callable[[], int] = lambda: 0,
     ) -> None:
         self._node = node
         self._loop = loop
@@ -84,6 +85,7 @@ class Member:
         self._next_incarnation = next_incarnation
         self._guard = guard
         self._refused = refused
+        self._watchdog = watchdog
         """How many messages were not authentic."""
         self._broker = Courier("broker", broker, loop, self._broker_done)
         self._second = Courier("second", second, loop, self._second_done) if second is not None else None
@@ -127,7 +129,11 @@ class Member:
         self._number += 1
         self._lease.sent(self._number, clock.now())
         self._latest = Heartbeat(
-            self._outbox.incarnation, self._number, self._outbox.reports, refused=self._refused()
+            self._outbox.incarnation,
+            self._number,
+            self._outbox.reports,
+            refused=self._refused(),
+            watchdog_ms=self._watchdog(),
         )
         self._outbox.beat(self._latest)
         self.pump()

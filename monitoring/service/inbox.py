@@ -87,6 +87,7 @@ def _join(node: Node, beat: Heartbeat, lease_ms: int) -> bool:
         if beat.incarnation <= fresh.incarnation:
             return False
         membership.join(held, fresh, beat.incarnation, beat.number, lease_ms)
+        Node.objects.filter(pk=node.pk).update(watchdog_ms=beat.watchdog_ms)
         return True
 
 
@@ -96,6 +97,7 @@ def _renew(node: Node, beat: Heartbeat, lease_ms: int) -> bool:
     alive = Node.objects.filter(pk=node.pk, incarnation=beat.incarnation, state__in=membership.MEMBERS)
     newer = alive.filter(heartbeat__lt=beat.number)
     news = {"heartbeat": beat.number, "refused_by_node": beat.refused, "granted_ms": granted}
+    news["watchdog_ms"] = beat.watchdog_ms
     return bool(newer.update(**news) or alive.update(granted_ms=granted))
 
 

@@ -256,6 +256,33 @@ def test_taking_the_last_device_away_does_not_release_the_groups(
     assert "no fence devices any more" in severe()[-1]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_in_maintenance_no_node_is_turned_off_by_itself(
+    group: Group, nodes: list[Node], step: FenceStep, whole: bool
+):
+    Cluster.objects.update(maintenance=whole)
+    Group.objects.update(maintenance=not whole)
+    lose(nodes[0])
+    go_on()
+    assert not Switch.calls
+    assert Fence.objects.get().doing == "waits for the end of maintenance"
+    Cluster.objects.update(maintenance=False)
+    Group.objects.update(maintenance=False)
+    Fence.objects.update(next_at=clock.now())
+    Switch.answers = ["off"]
+    go_on()
+    assert owner(group) == "NODE2"
+
+
+def test_what_an_operator_asks_for_is_done_in_maintenance_too(
+    group: Group, nodes: list[Node], step: FenceStep
+):
+    Cluster.objects.update(maintenance=True)
+    intents.submit("fence", by="alice", node=nodes[0].pk)
+    go_on()
+    assert Switch.calls
+
+
 # Several cluster services, of which any may die
 
 

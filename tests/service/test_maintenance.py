@@ -9,9 +9,8 @@ import pytest
 from monitoring.core.messages import Assignment, GroupReport, Report, ResourceReport
 from monitoring.core.model import Refused
 from monitoring.core.states import GroupState, NodeState, ResourceState
-from monitoring.models import Cluster, Event, Fence, Group, Node, Operation, Resource
+from monitoring.models import Cluster, Event, Group, Node, Resource
 from monitoring.service import decide, intents, publish, reports
-from monitoring.service.fencing.runner import claim_fences
 from tests.service.conftest import Make
 
 
@@ -117,14 +116,3 @@ def test_maintenance_begins_once_and_ends_once(make: Make, group: bool) -> None:
     intents.submit("maintenance", by="alice", **about)
     with pytest.raises(Refused, match="in maintenance already"):
         intents.submit("maintenance", by="alice", **about)
-
-
-def test_a_lost_node_is_not_turned_off_in_maintenance_unless_somebody_asks(
-    make: Make, nodes: list[Node]
-) -> None:
-    make("G")
-    Cluster.objects.update(maintenance=True)
-    fence = Fence.objects.create(node=nodes[0], incarnation=1, started=1.0, round_started=1.0, next_at=1.0)
-    assert claim_fences("me", 100.0) == []
-    Fence.objects.update(operation=Operation.objects.create(kind="fence", requested_at=1.0))
-    assert claim_fences("me", 100.0) == [fence.pk]

@@ -19,7 +19,7 @@ from django.db import close_old_connections, connection
 from django.db.models import Q
 
 from clusterweb.celery import app
-from monitoring.models import Cluster, Fence, FenceDevice
+from monitoring.models import Fence, FenceDevice
 from monitoring.service import clock
 from monitoring.service.fencing import work
 
@@ -97,14 +97,9 @@ class FenceRunner(threading.Thread):
 
 
 def claim_fences(me: str, now: float, besides: Collection[int] = ()) -> list[int]:
-    """Claim every fence that is due and in nobody's hand. One query where there is none.
-
-    In maintenance of the cluster only what an operator asked for.
-    """
+    """Claim every fence that is due and in nobody's hand. One query where there is none."""
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = Fence.objects.filter(free, finished=None, next_at__lte=now).exclude(pk__in=besides)
-    if due.exists() and Cluster.objects.get().maintenance:
-        due = due.filter(operation__isnull=False)
     return [
         pk
         for pk in due.values_list("pk", flat=True)

@@ -17,7 +17,7 @@ from monitoring.core.states import NodeState, Severity
 from monitoring.fencing import registry
 from monitoring.fencing.api import Context, FenceError, FenceMethod
 from monitoring.fencing.levels import Confirmed, Exhausted, Step, Tried, Try, next_move
-from monitoring.models import Fence, FenceDevice, FenceStep, Node
+from monitoring.models import Fence, FenceDevice, FenceStep, Group, Node
 from monitoring.service import clock, decide, journal, membership
 from monitoring.service.fencing import fences
 from monitoring.service.lock import Held, cluster_lock
@@ -28,6 +28,9 @@ _T = TypeVar("_T")
 GRACE = 5.0
 """Seconds that a method has to come back after its timeout, before it is left alone."""
 TEST_WITHIN = 30.0
+MAINTENANCE = "waits for the end of maintenance"
+LOOK_AGAIN = 2.0
+"""Seconds until a fence that maintenance holds back is looked at again."""
 LISTEN_INTERVALS = 4
 """Heartbeat intervals for which a node that was a member has to be silent, once it is said to be off."""
 
@@ -82,6 +85,11 @@ def _plan(held: Held, fence_id: int, me: str) -> Act | Listen | None:
         return None
     if fence.node.unfenced:
         _over_since.setdefault((fence.node_id, fence.incarnation), clock.monotonic())
+    if _is_held_back(held, fence):
+        fence.doing, fence.next_at, fence.claimed_until = MAINTENANCE, held.now + LOOK_AGAIN, None
+        fence.save()
+        held.nodes.add(fence.node_id)
+        return None
     if fence.state == "failed":
         fences.new_round(fence, held.now)
     rows = list(FenceStep.objects.filter(node=fence.node).select_related("device"))
@@ -114,6 +122,14 @@ def _plan(held: Held, fence_id: int, me: str) -> Act | Listen | None:
         incarnation=fence.incarnation,
         watchdog=fence.node.watchdog_ms / 1000,
     )
+
+
+def _is_held_back(held: Held, fence: Fence) -> bool:
+    """True in maintenance, where nothing is done by itself; what somebody asks for is done."""
+    if fence.operation is not None and fence.operation.state == "running":
+        return False
+    hosted = Group.objects.filter(owner=fence.node_id)
+    return held.cluster.maintenance or not hosted.filter(maintenance=False).exists()
 
 
 def _step(row: FenceStep) -> Step:
