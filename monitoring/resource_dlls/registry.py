@@ -108,12 +108,21 @@ def _load_family(name: str) -> list[type[ResourceDLL]]:
 def _found_by(family: str) -> Iterator[tuple[str, str, Loader]]:
     """What a family finds on this machine; it was loaded just before."""
     find_types = getattr(sys.modules.get(f"{package.__name__}.{family}"), "find_types", None)
-    for name, source, make in find_types() if find_types else ():
+    try:
+        found = list(find_types()) if find_types else []
+    except Exception as error:
+        yield family, "built in", functools.partial(_failed, error)
+        return
+    for name, source, make in found:
         yield name, source, functools.partial(_made, make)
 
 
 def _made(make: Callable[[], type[ResourceDLL]]) -> list[type[ResourceDLL]]:
     return [make()]
+
+
+def _failed(error: Exception) -> list[type[ResourceDLL]]:
+    raise error
 
 
 def _load_entry_point(point: object) -> list[type[ResourceDLL]]:

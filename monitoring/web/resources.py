@@ -90,6 +90,8 @@ def private_properties(values: Any, dll: type[ResourceDLL] | None) -> list[Prope
         else:
             text = "" if value is None else f"{value} {prop.unit}".strip()
         code = prop.kind in ("ip", "netmask", "netbios", "path", "command", "port") and not prop.secret
+        if not text and prop.placeholder:
+            text = f"not set ({prop.placeholder})"
         shown.append(PropertyValue(prop.name, text, prop.help, code))
     return shown
 

@@ -66,6 +66,18 @@ def test_what_is_no_process_is_taken_back_after_the_agents_death(
     until(lambda: not list((agent.home / "sweep").iterdir()), 5, "nothing is left to sweep")
 
 
+def test_what_is_no_process_is_taken_back_when_the_lease_is_lost(
+    monkeypatch: pytest.MonkeyPatch, start: Callable[[], AgentProcess], service: FakeService
+) -> None:
+    use_real_root(monkeypatch)
+    agent = start()
+    service.assign(dummy())
+    service.wait_state(1, S.ONLINE)
+    (state,) = agent.home.glob("resources/ocf/*/Dummy-R1.state")
+    service.answers = service.answers_http = False
+    until(lambda: not state.exists(), 15, "it is stopped once the lease is over")
+
+
 def test_a_start_that_hangs_is_ended_after_pending_timeout_and_says_what_it_said_last(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

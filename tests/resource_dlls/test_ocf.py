@@ -17,6 +17,7 @@ import pytest
 
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import ResourceDLL, ResourceError
+from monitoring.resource_dlls.ocf import dll
 from tests.resource_dlls.context import LocalContext, call, make, online, wait_until
 from tests.resource_dlls.ocf_agents import use_real_root, use_root, write_agent
 
@@ -156,8 +157,7 @@ def test_what_runs_before_its_start_is_stopped_first(context: LocalContext, fold
 
 def test_a_node_without_the_software_says_so_and_stops_nothing(context: LocalContext, folder: Path) -> None:
     (folder / "monitor.code").write_text("5")
-    dll = registry.get("ocf:test:Checked")
-    resource = dll(context, dll.clean({"folder": str(folder)}))
+    resource = fresh(context, folder)
     with pytest.raises(ResourceError, match="cannot be used on NODE1.*is not installed on this node"):
         call(resource.open)
     call(resource.terminate)
@@ -222,6 +222,23 @@ def test_what_cannot_be_stopped_is_never_said_to_be_down(context: LocalContext, 
     assert not (folder / "running").exists()
 
 
+def test_a_stop_that_hangs_is_ended_and_tried_again_until_it_succeeds(
+    context: LocalContext, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dll, "STOP_FIRST", 1.0)
+    monkeypatch.setattr(dll, "STOP_AGAIN", 1.0)
+    resource = checked(context, folder)
+    call(resource.online)
+    (folder / "stop.hang").touch()
+    with pytest.raises(ResourceError, match="stop did not end within 1 s"):
+        call(resource.terminate)
+    wait_until(lambda: not _sleepers(folder))
+    assert "stop is waiting for Godot; its processes are ended by force" in context.lines[-1][1]
+    (folder / "stop.hang").unlink()
+    call(resource.terminate)
+    assert not (folder / "running").exists()
+
+
 def test_what_a_dead_agent_left_is_stopped_without_an_instance(context: LocalContext, folder: Path) -> None:
     resource = checked(context, folder, password="hush")
     call(resource.online)
@@ -241,8 +258,8 @@ def test_what_a_dead_agent_left_is_stopped_without_an_instance(context: LocalCon
 
 def fresh(context: LocalContext, folder: Path) -> ResourceDLL:
     """An instance that was not opened."""
-    dll = registry.get("ocf:test:Checked")
-    return dll(context, dll.clean({"folder": str(folder)}))
+    type_ = registry.get("ocf:test:Checked")
+    return type_(context, type_.clean({"folder": str(folder)}))
 
 
 def test_what_an_earlier_instance_started_is_stopped_by_the_next_one(
@@ -263,6 +280,14 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalConte
     yield LocalContext(tmp_path / "resources" / "8", name=f"real{os.getpid()}")
     monkeypatch.undo()
     registry.refresh()
+
+
+def test_an_agent_in_python_runs_as_one_in_shell(real: LocalContext, tmp_path: Path) -> None:
+    resource = make("ocf:heartbeat:dummypy", real, state=str(tmp_path / "state"), fake="x")
+    with online(resource):
+        assert call(resource.is_alive)
+        call(resource.offline)
+        assert not (tmp_path / "state").exists()
 
 
 def test_dummy_runs_fails_and_comes_back(real: LocalContext) -> None:
@@ -301,8 +326,8 @@ def test_anything_runs_a_process_that_belongs_to_the_resource(real: LocalContext
 
 
 def test_a_program_that_is_not_there_is_named(real: LocalContext) -> None:
-    dll = registry.get("ocf:heartbeat:anything")
-    resource = dll(real, dll.clean({"binfile": "/no/such/program"}))
+    type_ = registry.get("ocf:heartbeat:anything")
+    resource = type_(real, type_.clean({"binfile": "/no/such/program"}))
     with pytest.raises(ResourceError, match=r"not installed on this node|/no/such/program"):
         call(resource.open)
         call(resource.online)

@@ -162,6 +162,15 @@ def test_types_of_another_machine_come_from_its_catalogue(
     assert registry.get("ocf:test:Remote").clean({"folder": "/x"})["folder"] == "/x"
 
 
+def test_a_root_that_cannot_be_read_costs_no_other_type(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_agent(root, "Thing")
+    monkeypatch.setattr(catalogue, "_programs", lambda: (root / "nothing-here").iterdir())
+    registry.refresh()
+    assert "IP Address" in registry.all_types()
+    (broken,) = registry.broken()
+    assert (broken.name, "nothing-here" in broken.reason) == ("ocf", True)
+
+
 def test_without_a_root_there_are_no_such_types(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_agent(root, "Thing")
     monkeypatch.setenv("CLUSTERWEB_OCF_ROOT", "")

@@ -89,6 +89,8 @@ def test_what_is_left_empty_stays_the_agents_own_choice(
     assert response.status_code == 302
     made = Resource.objects.get(name="FILES thing").properties
     assert (made["folder"], made["port"], made["CheckLevel"]) == ("/srv/x", None, 10)
+    shown = browser("viewer").get(reverse("resource", args=[Resource.objects.get(name="FILES thing").pk]))
+    assert "not set (5432)" in shown.content.decode()
 
 
 @pytest.fixture
