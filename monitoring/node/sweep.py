@@ -39,10 +39,21 @@ class SweepNotes:
         self, types: Mapping[str, type[ResourceDLL]], keep: Collection[int] = frozenset()
     ) -> list[str]:
         """Sweep whatever is noted, but for resources to keep; return a sentence for each that failed,
-        whose note stays."""
-        notes = sorted(self._folder.glob("*")) if self._folder.is_dir() else []
-        problems = (self.sweep(int(n.name), types) for n in notes if int(n.name) not in keep)
-        return [problem for problem in problems if problem]
+        whose note stays.
+
+        What came online last goes first: it may stand on what came before, as a file system does
+        on its device. What failed is tried once more where others are gone meanwhile.
+        """
+        noted = [resource for resource in self._newest_first() if resource not in keep]
+        problems = {resource: self.sweep(resource, types) for resource in noted}
+        if not all(problems.values()):
+            left = [resource for resource, problem in problems.items() if problem]
+            problems = {resource: self.sweep(resource, types) for resource in left}
+        return [problem for problem in problems.values() if problem]
+
+    def _newest_first(self) -> list[int]:
+        notes = list(self._folder.glob("*")) if self._folder.is_dir() else []
+        return [int(note.name) for note in sorted(notes, key=lambda n: n.stat().st_mtime_ns, reverse=True)]
 
     def is_noted(self, resource: int) -> bool:
         return (self._folder / str(resource)).exists()
