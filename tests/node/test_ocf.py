@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from monitoring.core.messages import ResourceSpec
 from monitoring.core.states import ResourceState as S
 from tests.node.harness import AgentProcess, Broker, FakeService, spec, until
 from tests.resource_dlls.ocf_agents import use_real_root, use_root, write_agent
@@ -78,20 +80,47 @@ def test_what_is_no_process_is_taken_back_when_the_lease_is_lost(
     until(lambda: not state.exists(), 15, "it is stopped once the lease is over")
 
 
-def test_a_start_that_hangs_is_ended_after_pending_timeout_and_says_what_it_said_last(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    start: Callable[[], AgentProcess],
-    service: FakeService,
-) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the test's own agent: its faults and the calls that it saw."""
     write_agent(tmp_path / "ocf", "Checked")
     use_root(monkeypatch, tmp_path / "ocf", tmp_path / "cache")
-    folder = tmp_path / "folder"
-    folder.mkdir()
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder"
+
+
+def checked(folder: Path, **changes: Any) -> ResourceSpec:
+    values = {"folder": str(folder), "password": "", "CheckLevel": 0, "MonitorTimeout": 10}
+    return spec(1, "ocf:test:Checked", properties=values, **{"pending_timeout_ms": 20_000, **changes})
+
+
+def test_a_restarted_agent_goes_on_with_what_runs(
+    folder: Path, start: Callable[[], AgentProcess], service: FakeService
+) -> None:
+    service.lease_ms = 10_000  # long enough for a new agent on a busy machine
+    agent = start()
+    service.assign(checked(folder))
+    service.wait_state(1, S.ONLINE)
+    agent.kill()
+    sequence = service.states[1].sequence
+    before = (folder / "calls").read_text()
+    agent.start()
+    service.wait(lambda: service.states[1].sequence > sequence, 15, "the new agent reports it")
+    service.wait(lambda: (folder / "calls").read_text().count("\n") > before.count("\n") + 1, 10)
+    assert service.states[1].state is S.ONLINE
+    after = (folder / "calls").read_text().removeprefix(before)
+    assert {line.split()[0] for line in after.splitlines()} == {"monitor"}
+    service.assign(checked(folder, want_online=False), serial=2)
+    service.wait_state(1, S.OFFLINE)
+    assert not (folder / "running").exists()
+
+
+def test_a_start_that_hangs_is_ended_after_pending_timeout_and_says_what_it_said_last(
+    folder: Path, start: Callable[[], AgentProcess], service: FakeService
+) -> None:
     (folder / "start.hang").touch()
     agent = start()
-    values = {"folder": str(folder), "password": "", "CheckLevel": 0, "MonitorTimeout": 10}
-    service.assign(spec(1, "ocf:test:Checked", properties=values, pending_timeout_ms=2000))
+    service.assign(checked(folder, pending_timeout_ms=2000))
     failed = service.wait_state(1, S.FAILED)
     assert "reported nothing for 2 s" in failed.cause
     assert (folder / "calls").read_text().splitlines()[-1].startswith("stop")

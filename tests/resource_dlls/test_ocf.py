@@ -262,6 +262,24 @@ def fresh(context: LocalContext, folder: Path) -> ResourceDLL:
     return type_(context, type_.clean({"folder": str(folder)}))
 
 
+def test_a_restarted_node_agent_goes_on_with_what_runs(context: LocalContext, folder: Path) -> None:
+    call(checked(context, folder).online)
+    before = calls(folder)
+    again = fresh(context, folder)
+    assert call(again.adopt) is True
+    assert calls(folder)[len(before) :] == ["monitor"]
+    call(again.offline)
+    assert not (folder / "running").exists()
+    assert call(fresh(context, folder).adopt) is False
+
+
+def test_what_failed_meanwhile_is_not_taken_over(context: LocalContext, folder: Path) -> None:
+    call(checked(context, folder).online)
+    (folder / "running").unlink()
+    with pytest.raises(ResourceError, match="it does not run"):
+        call(fresh(context, folder).adopt)
+
+
 def test_what_an_earlier_instance_started_is_stopped_by_the_next_one(
     context: LocalContext, folder: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """OCF agents as resource types: one class for each agent, made from what the agent says of itself.
 
+Nothing that an OCF agent starts needs the node's agent, so that a restarted one goes on with it.
 Open asks the agent whether the thing runs (a probe) and stops it where it does. Online is
 `validate-all`, then `start`. LooksAlive is `monitor` at level 0, IsAlive at the level in
 CheckLevel. Offline is `stop`. Terminate is `stop`, then force, then `stop` again for what is no process.
@@ -65,6 +66,10 @@ class OCFResource(ResourceDLL):
             self._may_run = True
             self.context.log(1, f"It was there before its start ({found}): it is stopped")
             await self._stop()
+
+    async def adopt(self) -> bool:
+        """Nothing of it needs the node's agent; its own says whether it works."""
+        return self._may_run and await self.is_alive()
 
     async def online(self) -> None:
         if self.about.offers("validate-all"):
