@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.urls import path
 
 from monitoring.web import (
+    access,
     cluster_settings,
     exchange_form,
     export,
@@ -31,6 +32,9 @@ urlpatterns = [
     path("groups/<int:pk>/settings/owners/", group_settings.owners, name="group_owners"),
     path("groups/<int:pk>/settings/delete/", group_settings.delete, name="group_delete"),
     path("groups/<int:pk>/resources/new/", resource_settings.create, name="resource_create"),
+    path("access/", access.page, name="access"),
+    path("access/tokens/<int:pk>/revoke/", access.revoke, name="access_revoke"),
+    path("access/forget/", access.forget, name="access_forget"),
     path("cluster/settings/", cluster_settings.settings, name="cluster_settings"),
     path("nodes/", nodes.page, name="nodes"),
     path("nodes/<int:pk>/", nodes.detail_page, name="node"),

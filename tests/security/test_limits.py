@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -17,6 +18,7 @@ from clusterweb import web_server
 from monitoring.service import clock
 from tests.cluster.installation import free_port, wait_until
 from tests.security.table import Caller
+from tests.security.talkative import LONG
 from tests.security.test_urls import TOKEN, client_of
 from tests.web import seed
 
@@ -28,16 +30,22 @@ HEAD = b"POST /node/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: applic
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A web server alone: neither database nor broker is needed to refuse something."""
+    probe = HEAD + b"Content-Length: 2\r\n\r\n{}"
+    yield from serve(SCRIPT, tmp_path_factory.mktemp("home"), probe, b"HTTP/1.1 400")
+
+
+def serve(script: str, home: Path, probe: bytes, expected: bytes) -> Iterator[int]:
+    """The port of a web server in a process of its own, once it answers `probe`."""
     chosen = free_port()
     hidden = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
     env = {name: value for name, value in os.environ.items() if name not in hidden}
-    env["CLUSTERWEB_HOME"] = str(tmp_path_factory.mktemp("home"))
-    command = [sys.executable, "-c", SCRIPT, "--bind", "127.0.0.1", "--port", str(chosen)]
+    env["CLUSTERWEB_HOME"] = str(home)
+    command = [sys.executable, "-c", script, "--bind", "127.0.0.1", "--port", str(chosen)]
     server = subprocess.Popen(command, cwd=settings.BASE_DIR, env=env)
 
     def answers() -> bool:
         try:
-            return exchange(chosen, HEAD + b"Content-Length: 2\r\n\r\n{}").startswith(b"HTTP/1.1 400")
+            return exchange(chosen, probe).startswith(expected)
         except OSError:
             return False
 
@@ -110,6 +118,71 @@ def test_an_answer_names_neither_the_server_nor_its_version(port: int) -> None:
     found = exchange(port, HEAD + b"Content-Length: 2\r\n\r\n{}").lower()
     assert b"\r\nserver:" not in found
     assert b"python" not in found and b"daphne" not in found and b"django" not in found
+
+
+# WebSockets
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def talking_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    chosen = "web_server.APPLICATION = 'tests.security.talkative:application'; web_server.main"
+    yield from serve(
+        SCRIPT.replace("web_server.main", chosen), tmp_path_factory.mktemp("home"), UPGRADE, b"HTTP/1.1 101"
+    )
+
+
+def frame(payload: bytes, first: bool = True, last: bool = True) -> bytes:
+    """A frame of text as a client sends it, masked by zeros."""
+    length = len(payload)
+    size = bytes([0x80 | length]) if length < 126 else b"\xfe" + length.to_bytes(2, "big")
+    return bytes([(0x80 if last else 0) | (1 if first else 0)]) + size + bytes(4) + payload
+
+
+def say(port: int, *frames: bytes) -> tuple[bytes, bool]:
+    """Open a WebSocket and take in the long thing; say the frames: what came, and whether it was cut."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+        wire.sendall(UPGRADE)
+        heard = 0
+        while heard < LONG:
+            heard += len(wire.recv(1_000_000))
+        found = b""
+        try:
+            for part in frames:
+                wire.sendall(part)
+            wire.settimeout(3)
+            while more := wire.recv(100_000):
+                found += more
+        except TimeoutError:
+            return found, False
+        except OSError:
+            pass
+        return found, True
+
+
+def test_a_long_list_is_sent_and_a_short_word_is_heard(talking_port: int) -> None:
+    found, was_cut = say(talking_port, frame(b"hello"))
+    assert b"heard hello" in found and not was_cut
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [frame(b"x" * 5000)],
+        [frame(b"x" * 3000), frame(b"x" * 3000)],
+        [frame(b"x" * 1000, first=True, last=False), *[frame(b"x" * 1000, first=False, last=False)] * 5],
+        [frame(b"", first=True, last=False), *[frame(b"", first=False, last=False)] * 5000],
+    ],
+    ids=["one message", "two messages", "fragments", "empty fragments"],
+)
+def test_who_says_much_is_cut_off(talking_port: int, frames: list[bytes]) -> None:
+    found, was_cut = say(talking_port, *frames)
+    assert was_cut
+    assert len(found) < 3100, "what was within the limit may have been heard"
 
 
 @pytest.mark.django_db

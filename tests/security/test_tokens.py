@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,73 @@ def test_a_token_says_when_it_was_used(made: seed.Seeded) -> None:
     ask(token.secret)
     token.token.refresh_from_db()
     assert token.token.used_at is not None
+
+
+# The page
+
+
+def administrator(made: seed.Seeded) -> Client:
+    client = Client()
+    client.force_login(made.users["administrator"])
+    return client
+
+
+def test_a_token_is_shown_once_and_works(made: seed.Seeded) -> None:
+    client = administrator(made)
+    given = {"user": made.users["operator"].pk, "name": "deploy", "role": "operator", "days": "7"}
+    page = client.post("/access/", given).content.decode()
+    found = re.search(r'id="new-token">(cwt_[^<]+)<', page)
+    assert found is not None
+    assert ask(found.group(1), "groups/EVS1/offline", "post").status_code == 202
+    assert found.group(1) not in client.get("/access/").content.decode()
+    again = client.post("/access/", given)
+    assert again.status_code == 422
+    assert "has a token of this name" in again.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("role", "administrator", "a token cannot do more"),
+        ("role", "king", "king"),
+        ("name", "", "required"),
+        ("days", "0", "1 to 3650 days"),
+        ("days", "soon", "whole number"),
+        ("user", "999999", "not one of the available"),
+    ],
+)
+def test_a_token_that_cannot_be_is_refused_beside_its_field(
+    made: seed.Seeded, field: str, value: str, said: str
+) -> None:
+    given = {"user": made.users["operator"].pk, "name": "deploy", "role": "operator", "days": ""}
+    response = administrator(made).post("/access/", {**given, field: value})
+    assert response.status_code == 422
+    part = response.content.decode().split(f'id="field-{field}"')[1].split("</div>")[0]
+    assert said in part
+    assert not Token.objects.filter(name="deploy").exists()
+
+
+def test_a_token_is_revoked_on_the_page(made: seed.Seeded) -> None:
+    secret = make(made)
+    client = administrator(made)
+    assert "deploy" in client.get("/access/").content.decode()
+    client.post(f"/access/tokens/{secret.token.pk}/revoke/")
+    assert ask(secret.secret).status_code == 401
+    assert newest() == "administrator revoked the token deploy of operator."
+
+
+def test_failed_sign_ins_are_shown_to_administrators_who_end_the_waiting(made: seed.Seeded) -> None:
+    for name in ("operator", "mistyped-password"):
+        for _ in range(11):
+            Client().post("/login/", {"username": name, "password": "x"}, REMOTE_ADDR="203.0.113.9")
+    client = administrator(made)
+    page = client.get("/access/").content.decode()
+    assert "203.0.113.9" in page and "waits " in page and "nobody of this name" in page
+    assert "mistyped-password" not in page
+    client.post("/access/forget/")
+    assert not Attempts.objects.exists()
+    given = {"username": "operator", "password": seed.PASSWORD}
+    assert Client().post("/login/", given, REMOTE_ADDR="203.0.113.9").status_code == 302
 
 
 # The command line

@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from monitoring.fencing import fence_agent
+from monitoring.models import Token
 from monitoring.service import clock
 from tests.fencing.agents import SWITCH, write_agent
 from tests.security.table import ADMINISTRATOR, CALLERS, HTTP, OUTSIDE, VIEWER, Caller, Row, reaches
@@ -65,11 +66,12 @@ def address(pattern: str, made: seed.Seeded, missing: bool = False) -> str:
         "device": str(made.fence_step.device_id),
         "step": str(made.fence_step.pk),
         "agent": "fence_test",
+        "token": str(Token.objects.values_list("pk", flat=True)[0]),
     }
+    known = "|".join(first)
 
     def value(found: re.Match[str]) -> str:
-        before = pattern[: found.start()]
-        what = re.findall(r"(group|node|resource|history|record|operation|device|step|agent)s?/", before)[-1]
+        what = re.findall(rf"({known})s?/", pattern[: found.start()])[-1]
         return MISSING if missing else first[what]
 
     return "/" + re.sub(r"<[^>]+>", value, pattern.replace("^(?P<path>.*)$", "nothing-there"))

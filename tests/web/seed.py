@@ -28,6 +28,7 @@ from monitoring.models import (
     ProbeTime,
     Resource,
     ResourceType,
+    Token,
 )
 from monitoring.models.roles import Role, ensure_roles, grant
 
@@ -72,6 +73,7 @@ def users() -> dict[str, User]:
         made[role.value] = User.objects.create_user(role.value, password=PASSWORD)
         grant(made[role.value], role)
     made["stranger"] = User.objects.create_user("stranger", password=PASSWORD)
+    Token.objects.create(user=made["viewer"], name="seeded", digest="0" * 64, role="viewer", created_at=0)
     return made
 
 

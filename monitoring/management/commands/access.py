@@ -95,7 +95,7 @@ class Command(BaseCommand):
 
     def _sign_ins(self, options: dict[str, Any]) -> None:
         now, rows = clock.now(), []
-        for row in Attempts.objects.select_related("user"):
+        for row in Attempts.objects.filter(failures__gt=0).select_related("user"):
             wait = row.wait(now, throttle.POLICIES[row.kind].longest)
             who = row.user.username if row.user else "(nobody)"
             waits = f"waits {duration(wait)}" if wait else ""
