@@ -70,7 +70,7 @@ class Agent:
         """Take over the node, then work until SIGTERM or SIGINT; the exit code."""
         self._home.lock(AGENT_WAIT)
         self._sweeps = SweepNotes(self._settings.home)
-        left = inheritance.find(self._settings.home, self._sweeps, self._types)
+        left = inheritance.find(self._settings.home, self._settings.node, self._sweeps, self._types)
         if left is None:
             self._home.await_old_guard(GUARD_WAIT)
             self._end_leftovers()
@@ -119,7 +119,7 @@ class Agent:
 
     def _build(self, left: Inheritance | None) -> None:
         settings, loop = self._settings, self._loop
-        self._record = Record(settings.home / RECORD)
+        self._record = Record(settings.home / RECORD, settings.node)
         if left is not None:
             self._record.go_on(left.life)
         incarnation = left.life.begun.incarnation if left is not None else self._next_life()
@@ -215,7 +215,9 @@ class Agent:
             self._stop_worker()
 
     def _on_restart(self, number: int, frame: object) -> None:
-        """Make way for a new agent, which takes over what runs."""
+        """Make way for a new agent, which takes over what runs. Not where it goes offline already."""
+        if self._stops:
+            return
         self._stops += 1
         self._leaving = asyncio.run_coroutine_threadsafe(self._make_way(), self._loop)
 

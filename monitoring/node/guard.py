@@ -192,7 +192,7 @@ class Guard:
         if self._agent is None:
             return True
         lease = self._lease
-        marks.end_marked(self._home, keep_warm=True)
+        marks.end_marked(self._home, spared=(marks.NO_RESOURCE,))
         self._wait(lease[1] // 1_000_000)
         if self._agent is not None and self._lease == lease:
             say("the agent does not end its part: it is killed")

@@ -8,7 +8,6 @@ guard ends everything now, and the new agent begins a new life with nothing runn
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +41,15 @@ class Inheritance:
         return int(clock.now() * 1e6) - self.life.begun.at + 1
 
 
-def find(home: Path, sweeps: SweepNotes, types: Mapping[str, type[ResourceDLL]]) -> Inheritance | None:
+def find(
+    home: Path, node: str, sweeps: SweepNotes, types: Mapping[str, type[ResourceDLL]]
+) -> Inheritance | None:
     """What can be gone on with; None where everything has to be ended. Blocking."""
     guard = keeper.find(home)
     if guard is None:
         return None
     try:
-        life = _fitting(home, guard)
+        life = _fitting(home, node, guard)
         _end_unwanted(home, life, sweeps, types)
     except (RecordError, OSError, ValueError) as error:
         logger.warning("what an earlier agent has left is ended: %s", error)
@@ -58,24 +59,24 @@ def find(home: Path, sweeps: SweepNotes, types: Mapping[str, type[ResourceDLL]])
     return Inheritance(life, guard)
 
 
-def _fitting(home: Path, guard: Found) -> Life:
+def _fitting(home: Path, node: str, guard: Found) -> Life:
     if not guard.ends:
         raise RecordError("its guard holds no lease")
     if guard.ends - clock.now() < TIME_TO_JOIN:
         raise RecordError("its lease is over, or all but")
-    return record.read(home / RECORD)
+    life = record.read(home / RECORD)
+    if life.begun.node != node:
+        raise RecordError(f"it was the agent of {life.begun.node}, and this is that of {node}")
+    return life
 
 
 def _end_unwanted(home: Path, life: Life, sweeps: SweepNotes, types: Mapping[str, type[ResourceDLL]]) -> None:
-    """End what no group of this node has: a parent of services, resources that were given up."""
+    """End what no group of this node has: a parent of services, resources that were given up.
+
+    Nothing else may start a process now; what was just being started is found by another look.
+    """
     held = life.held()
-    unwanted = [each for each in marks.scan(str(home)) if each.resource not in held]
-    pidfds = [pidfd for each in unwanted if (pidfd := each.open()) is not None]
-    try:
-        if not marks.end(pidfds, 0.0, KILL_LIMIT):
-            raise RecordError("processes that no group of this node has cannot be killed")
-    finally:
-        for pidfd in pidfds:
-            os.close(pidfd)
+    if not marks.end_marked(str(home), spared=held, limit=KILL_LIMIT):
+        raise RecordError("processes that no group of this node has cannot be killed")
     for problem in sweeps.sweep_all(types, keep=held):
         logger.error(problem)

@@ -17,7 +17,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 OWNER = "CLUSTERWEB_OWNED_BY"
@@ -207,14 +207,14 @@ def _await(pidfds: set[int], seconds: float) -> set[int]:
     return left
 
 
-def end_marked(home: str, *, keep_warm: bool = False, limit: float = 10.0) -> bool:
+def end_marked(home: str, *, spared: Collection[int] = (), limit: float = 10.0) -> bool:
     """Kill everything marked, until a scan finds nothing. False where something outlives `limit` seconds.
 
-    `keep_warm` spares what serves the agent itself.
+    `spared`: resources whose processes are left alone; NO_RESOURCE is what serves the agent itself.
     """
     deadline = time.monotonic() + limit
     while True:
-        found = [m for m in scan(home) if m.resource != NO_RESOURCE or not keep_warm]
+        found = [m for m in scan(home) if m.resource not in spared]
         if not found:
             return True
         if time.monotonic() > deadline:

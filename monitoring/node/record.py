@@ -44,6 +44,7 @@ class Phase(Enum):
 class Begun(msgspec.Struct, frozen=True, tag_field="entry", tag="begun"):
     """A life begins; `at` is the boot clock then, in microseconds."""
 
+    node: str
     incarnation: int
     boot: str
     at: int
@@ -162,11 +163,12 @@ class RecordError(ValueError):
 
 
 class Record:
-    """The record of the present life. `path` None keeps it in memory. Called from any thread."""
+    """The record of the present life of a node. `path` None keeps it in memory. Called from any thread."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, node: str = "") -> None:
         self.life: Life | None = None
         self._path = path
+        self._node = node
         self._fd = -1
         self._grown = 0
         self._lock = threading.Lock()
@@ -174,7 +176,7 @@ class Record:
     def begin(self, incarnation: int, at: float) -> int:
         """Begin the record of a new life at `at` seconds of the boot clock; returns its incarnation."""
         with self._lock:
-            self.life = Life(Begun(incarnation, boot_id(), int(at * 1e6)))
+            self.life = Life(Begun(self._node, incarnation, boot_id(), int(at * 1e6)))
             self._rewrite()
         return incarnation
 

@@ -94,6 +94,30 @@ def test_the_same_processes_serve_after_a_restart_within_the_lease_in_the_same_l
     assert told == {S.ONLINE}, "nobody saw it go down"
 
 
+def test_nothing_is_left_of_what_served_the_old_agent_alone(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    bring_online(service, switch)
+    (parent,) = agent.running()[0]
+    os.kill(parent, signal.SIGSTOP)  # it would not see that its agent is gone
+    rejoined(service, restart(agent, service))
+    assert parent not in agent.running().get(0, [])
+    service.assign(spec(4, "Test Service", switch), group=2)
+    service.wait_state(4, S.ONLINE, 20)
+
+
+def test_what_was_given_up_before_the_restart_is_ended(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    bring_online(service, switch)
+    (switch / "R1.hangs-offline").touch()
+    service.assign(spec(3, "Test Address", switch), serial=2)
+    service.wait(lambda: service.states[1].state is S.OFFLINE_PENDING)
+    report = rejoined(service, restart(agent, service))
+    assert not jobs(agent)
+    assert {r.resource: r.state for g in report.groups for r in g.resources} == {3: S.ONLINE}
+
+
 def test_numbers_only_grow_over_a_restart(agent: AgentProcess, service: FakeService, switch: Path) -> None:
     bring_online(service, switch)
     agent.kill()
@@ -334,7 +358,7 @@ def test_operations_and_epochs_are_remembered(
     assert service.states[1].state is S.ONLINE
 
 
-@pytest.mark.parametrize("damage", ["flipped", "gone", "another boot"])
+@pytest.mark.parametrize("damage", ["flipped", "gone", "boot", "node"])
 def test_a_record_that_does_not_count_ends_everything_and_a_new_life_begins(
     agent: AgentProcess, service: FakeService, switch: Path, damage: str
 ) -> None:
@@ -349,7 +373,7 @@ def test_a_record_that_does_not_count_ends_everything_and_a_new_life_begins(
         record.unlink()
     else:
         header, _, rest = data.partition(b"\n")
-        record.write_bytes(_of_another_boot(header) + b"\n" + rest)
+        record.write_bytes(_of_another(damage, header) + b"\n" + rest)
     agent.start()
     service.wait(lambda: service.incarnation > first, 15)
     assert not set().union(*jobs(agent).values()) & set().union(*running.values())
@@ -358,9 +382,10 @@ def test_a_record_that_does_not_count_ends_everything_and_a_new_life_begins(
     bring_online(service, switch)
 
 
-def _of_another_boot(line: bytes) -> bytes:
+def _of_another(what: str, line: bytes) -> bytes:
+    """The first line of a record, of another boot of the machine or of another node."""
     entry = json.loads(line.partition(b" ")[2])
-    entry["boot"] = "0" * 36
+    entry[what] = "another"
     text = json.dumps(entry).encode()
     return b"%08x %s" % (zlib.crc32(text), text)
 
