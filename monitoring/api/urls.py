@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern] = [
         for verb in NODE_VERBS
     ),
     path("nodes/<str:node>/resume", views.resume_node, name="node-resume"),
+    path("nodes/<str:node>/rotate-key", views.rotate_key, name="node-rotate-key"),
     path("nodes/<str:node>/evict", views.evict_node, name="node-evict"),
     path("nodes/<str:node>/confirm-off", fencing.confirm_off, name="node-confirm-off"),
     path("nodes/<str:node>/fencing", fencing.node, name="node_fencing"),

@@ -125,6 +125,11 @@ def act_on_node(user: User, asked: ask.ActionIn, node: str, verb: str) -> Reply:
 
 
 @endpoint("POST", Role.ADMINISTRATOR, ask.ActionIn)
+def rotate_key(user: User, asked: ask.ActionIn, node: str) -> Reply:
+    return _submit("rotate-key", user, asked.reason, node=lookup.node(node).pk)
+
+
+@endpoint("POST", Role.ADMINISTRATOR, ask.ActionIn)
 def evict_node(user: User, asked: ask.ActionIn, node: str) -> Reply:
     return _submit("evict", user, asked.reason, node=lookup.node(node).pk)
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from monitoring.core.keys import Public
 from monitoring.core.states import ResourceState
 
 _T = TypeVar("_T")
@@ -125,7 +126,7 @@ class HeartbeatAck(msgspec.Struct, frozen=True, tag="heartbeat-ack", forbid_unkn
     """Renews the lease from the moment the node *sent* heartbeat `number`, by its own clock.
 
     `resend` asks for a full report: the cluster service missed one. The durations are the
-    cluster's present settings.
+    cluster's present settings. `rekey`: the service's half of a new key (core.keys).
     """
 
     incarnation: Id
@@ -134,6 +135,7 @@ class HeartbeatAck(msgspec.Struct, frozen=True, tag="heartbeat-ack", forbid_unkn
     lease_ms: Annotated[int, msgspec.Meta(ge=100, le=7_200_000)]
     margin_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)]
     resend: bool = False
+    rekey: Public = ""
 
 
 class LifeOver(msgspec.Struct, frozen=True, tag="life-over", forbid_unknown_fields=True):
@@ -159,6 +161,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     end of its lease.
     `refused`: how many messages this agent has refused so far, for they were not authentic.
     `watchdog_ms`: timeout of the watchdog that its guard holds, 0 for none.
+    `rekey`: the node's half of a new key.
     """
 
     incarnation: Id
@@ -167,6 +170,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     leaving: bool = False
     refused: Count = 0
     watchdog_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] = 0
+    rekey: Public = ""
 
 
 class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ class Operation(models.Model):
         ("drain", "Drain"),
         ("resume", "Resume"),
         ("evict", "Evict"),
+        ("rotate-key", "Rotate key"),
         ("fence", "Fence"),
         ("confirm-off", "Confirm off"),
         ("fence-test", "Fence test"),

@@ -99,6 +99,14 @@ class Node(models.Model):
     description = models.TextField(blank=True)
     key = models.CharField(max_length=64, default=new_key, editable=False)
     """Signs all messages from and to the node."""
+    key_since = models.FloatField(default=0.0, editable=False)
+    """Cluster time since when it has this key; 0 for the one that it was added with."""
+    rotation_secret = models.CharField(max_length=64, blank=True, default="", editable=False)
+    """The service's half of a new key that is on its way, empty for none."""
+    next_key = models.CharField(max_length=64, blank=True, default="", editable=False)
+    """The new key, once the node has made its half: messages that it signed are taken."""
+    next_shown = models.BooleanField(default=False, editable=False)
+    """The newest heartbeat said that the node has it: the cluster service signs with it."""
     state = models.SmallIntegerField(
         choices=[(s.value, s.label) for s in NodeState], default=NodeState.DOWN, editable=False
     )
@@ -154,6 +162,11 @@ class Node(models.Model):
     def standing(self) -> NodeState:
         """What it is while it is a member: Up, or Paused where nothing may come online. No query."""
         return NodeState.PAUSED if self.paused or self.quarantined_until is not None else NodeState.UP
+
+    @property
+    def signing_key(self) -> str:
+        """What the cluster service signs with: a new key as soon as the node has it too. No query."""
+        return self.next_key if self.next_shown else self.key
 
     def lease_ms(self, cluster: Cluster) -> int:
         """The lease that the node is granted now, in ms. No query."""

@@ -20,7 +20,7 @@ from celery import Celery, bootsteps
 from celery.worker import state as worker_state
 
 from monitoring.broker import transport
-from monitoring.core.messages import Downward, MessageError, open_down
+from monitoring.core.messages import Downward, MessageError
 from monitoring.node import clock, inheritance, marks, watchdog
 from monitoring.node.celery_app import make_app
 from monitoring.node.context import Host
@@ -28,6 +28,7 @@ from monitoring.node.couriers import BrokerPath, HttpPath
 from monitoring.node.home import Home
 from monitoring.node.inheritance import RECORD, Inheritance
 from monitoring.node.keeper import GuardKeeper
+from monitoring.node.keys import Keys
 from monitoring.node.member import Member
 from monitoring.node.monitor import Monitor
 from monitoring.node.outbox import Outbox
@@ -57,6 +58,7 @@ class Agent:
         self._settings = settings
         self._types = types
         self._home = Home(settings.home)
+        self._keys = Keys(settings.home, settings.node, settings.key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="monitor", daemon=True)
         self._app = make_app(settings.node, settings.broker_url, self.deliver)
@@ -133,13 +135,14 @@ class Agent:
             settings.node,
             loop,
             self._outbox,
-            broker=BrokerPath(self._app, settings),
-            second=HttpPath(settings) if settings.service_url else None,
+            broker=BrokerPath(self._app, settings, self._keys),
+            second=HttpPath(settings, self._keys) if settings.service_url else None,
             open_envelope=self._open,
             next_incarnation=self._next_life,
             guard=self._guard,
             refused=lambda: self._refused,
             watchdog=partial(watchdog.held_ms, str(settings.home)),
+            keys=self._keys,
         )
         processes = Processes(
             settings.home, loop, self._record, lambda child: self._monitor.process_ended(child)
@@ -183,7 +186,7 @@ class Agent:
 
     def _open(self, raw: object) -> Downward:
         try:
-            return open_down(raw, self._settings.node, self._settings.key)
+            return self._keys.open(raw)
         except MessageError as error:
             self._refuse(str(error))
             raise

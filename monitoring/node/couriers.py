@@ -20,6 +20,7 @@ from kombu.connection import Connection
 from kombu.messaging import Producer
 
 from monitoring.core.messages import Upward, seal
+from monitoring.node.keys import Keys
 from monitoring.node.outbox import Batch
 from monitoring.node.settings import Settings
 
@@ -83,10 +84,10 @@ class Courier:
 class BrokerPath:
     """Tasks `cluster.receive` on the queue `cluster`."""
 
-    def __init__(self, app: Celery, settings: Settings) -> None:
+    def __init__(self, app: Celery, settings: Settings, keys: Keys) -> None:
         self._app = app
         self._node = settings.node
-        self._key = settings.key
+        self._keys = keys
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -98,7 +99,7 @@ class BrokerPath:
             for message in messages:
                 self._app.send_task(
                     "cluster.receive",
-                    args=[seal(self._node, message, self._key)],
+                    args=[seal(self._node, message, self._keys.present)],
                     queue="cluster",
                     ignore_result=True,
                     retry=False,
@@ -118,13 +119,14 @@ class BrokerPath:
 class HttpPath:
     """POST of sealed messages to the dashboard, which answers with sealed messages."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: Keys) -> None:
         self._url = urlsplit(settings.service_url)
         self._node = settings.node
-        self._key = settings.key
+        self._keys = keys
 
     def __call__(self, messages: Sequence[Upward]) -> list[object]:
-        body = json.dumps({"messages": [seal(self._node, m, self._key) for m in messages]})
+        key = self._keys.present
+        body = json.dumps({"messages": [seal(self._node, m, key) for m in messages]})
         kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._url.netloc, timeout=HTTP_TIMEOUT)
         try:

@@ -61,6 +61,14 @@ class Guard(Protocol):
     def nothing_held(self) -> None: ...
 
 
+class KeyExchange(Protocol):
+    """The node's keys, as the member sees them."""
+
+    @property
+    def answer(self) -> str: ...
+    def offered(self, offer: str) -> None: ...
+
+
 class Member:
     """Heartbeats out, orders in. All methods are called on the loop."""
 
@@ -77,6 +85,7 @@ class Member:
         guard: Guard,
         refused: Callable[[], int] = lambda: 0,
         watchdog: Callable[[], int] = lambda: 0,
+        keys: KeyExchange | None = None,
     ) -> None:
         self._node = node
         self._loop = loop
@@ -84,9 +93,10 @@ class Member:
         self._open = open_envelope
         self._next_incarnation = next_incarnation
         self._guard = guard
+        self._keys = keys
         self._refused = refused
-        self._watchdog = watchdog
         """How many messages were not authentic."""
+        self._watchdog = watchdog
         self._broker = Courier("broker", broker, loop, self._broker_done)
         self._second = Courier("second", second, loop, self._second_done) if second is not None else None
         self._second_is_new = True
@@ -134,6 +144,7 @@ class Member:
             self._outbox.reports,
             refused=self._refused(),
             watchdog_ms=self._watchdog(),
+            rekey=self._keys.answer if self._keys is not None else "",
         )
         self._outbox.beat(self._latest)
         self.pump()
@@ -222,6 +233,8 @@ class Member:
             self._parked[assignment.group] = assignment
 
     def _answered(self, ack: HeartbeatAck) -> None:
+        if self._keys is not None:
+            self._keys.offered(ack.rekey)
         if not self._lease.answered(ack.number, ack.interval_ms / 1000, ack.lease_ms / 1000):
             return
         ends = self._lease.ends

@@ -226,15 +226,15 @@ def _messages(held: Held, rows: GroupRows, group: Group, decision: Decision, nod
     owner = nodes.get(after.owner or 0)
     if decision.send and owner is not None:
         operation = group.transit_operation_id or group.operation_id
-        held.send(owner.name, owner.key, rows.assignment(after, owner.incarnation, operation))
+        held.send(owner.name, owner.signing_key, rows.assignment(after, owner.incarnation, operation))
     for rid, asked_by in decision.fail:
         if owner is not None:
             reason = _why_simulated(asked_by)
             message = FailResource(owner.incarnation, group.pk, rid, after.epoch, asked_by, reason)
-            held.send(owner.name, owner.key, message)
+            held.send(owner.name, owner.signing_key, message)
     for node_id in decision.release:
         node = nodes[node_id]
-        held.send(node.name, node.key, Release(node.incarnation, group.pk, after.epoch))
+        held.send(node.name, node.signing_key, Release(node.incarnation, group.pk, after.epoch))
 
 
 def _why_simulated(operation: int) -> str:

@@ -12,12 +12,11 @@ from monitoring.core.messages import (
     LogEntry,
     MessageError,
     Report,
-    open_up,
     read_envelope,
 )
 from monitoring.core.states import Severity
 from monitoring.models import Cluster, Event, Node, Resource
-from monitoring.service import journal, membership, refusals, reports
+from monitoring.service import journal, membership, refusals, reports, rotation
 from monitoring.service.lock import cluster_lock
 
 
@@ -42,7 +41,7 @@ def _open(raw: object) -> tuple[Node, Heartbeat | Report | LogEntry]:
     try:
         envelope = read_envelope(raw)
         node = _member(envelope)
-        return node, open_up(envelope, node.key)
+        return node, rotation.opened(envelope, node)
     except MessageError as error:
         refusals.count(node.pk if node else None, str(error))
         raise
@@ -77,6 +76,7 @@ def _heartbeat(node: Node, beat: Heartbeat) -> HeartbeatAck | LifeOver | None:
         lease_ms=lease_ms,
         margin_ms=cluster.margin_ms,
         resend=beat.incarnation == node.incarnation and beat.reports > node.reports,
+        rekey=rotation.offer_to(node),
     )
 
 

@@ -13,14 +13,14 @@ from monitoring.core import nodes as node_rules
 from monitoring.core.intents import MAINTENANCE, request
 from monitoring.core.model import Intent, Refused
 from monitoring.models import Group, Node, Operation, Resource
-from monitoring.service import decide, drains, journal, membership, snapshot
+from monitoring.service import decide, drains, journal, membership, rotation, snapshot
 from monitoring.service.fencing import fences
 from monitoring.service.lock import Held, again, cluster_lock
 from monitoring.service.topology import rules
 
 GROUP_KINDS = ("move", "online", "offline", "restart", *MAINTENANCE)
 RESOURCE_KINDS = ("resource-online", "resource-offline", "resource-restart", "resource-fail")
-NODE_KINDS = ("pause", "drain", "resume", "evict", "clear-quarantine", "fence", "confirm-off")
+NODE_KINDS = ("pause", "drain", "resume", "evict", "clear-quarantine", "fence", "confirm-off", "rotate-key")
 CLUSTER_KINDS = MAINTENANCE
 """Kinds that are about the whole cluster where neither group, resource nor node is named."""
 NODE_EVICTED = 1011
@@ -147,6 +147,8 @@ def _for_node(
         fences.check_evict(node)
     elif kind == "fence":
         fences.check_fence(node)
+    elif kind == rotation.KIND:
+        rotation.check(node, is_member=node.state in membership.MEMBERS)
     elif kind == "confirm-off":
         fences.check_seen_off(node, reason, confirm)
     if kind == "evict" and (bound := rules.bound_to(node)):
@@ -274,8 +276,19 @@ def _bring_home(held: Held, node: Node, operation: Operation) -> None:
             _for_group(held, "move", group.pk, operation.requested_by, why, target=node.pk)
 
 
+def _rotate_key(held: Held, node: Node, operation: Operation) -> None:
+    is_member = node.state in membership.MEMBERS
+    if is_member:
+        _told(held, node, operation, f"{node.name} is to have a new key")
+    rotation.begin(held, node, operation, is_member=is_member)
+
+
 def _evict(held: Held, node: Node, operation: Operation) -> None:
     name = node.name
+    for rotated in Operation.objects.filter(kind=rotation.KIND, node=node, state="running"):
+        decide.end_operation(
+            held, rotated, "superseded", f"Superseded by evict: {name} is no member any more."
+        )
     _told(held, node, operation, f"{name} is evicted from the cluster", NODE_EVICTED)
     node.delete()
     operation.node = None
@@ -287,6 +300,7 @@ _ON_NODES: dict[str, Callable[[Held, Node, Operation], None]] = {
     "drain": _drain,
     "resume": _resume,
     "evict": _evict,
+    "rotate-key": _rotate_key,
     "fence": fences.asked,
     "confirm-off": fences.seen_off,
     "clear-quarantine": _clear_quarantine,

@@ -13,7 +13,7 @@ from monitoring.core.model import Candidate, GroupView, Intent, Refused, World
 from monitoring.core.state import in_order
 from monitoring.core.states import ResourceState
 from monitoring.models import FailoverRecord, FenceStep, Group, Node, Operation, Resource
-from monitoring.service import snapshot
+from monitoring.service import membership, rotation, snapshot
 from monitoring.service.fencing import fences
 from monitoring.service.intents import CLUSTER_KINDS, GROUP_KINDS, NODE_KINDS, RESOURCE_KINDS, under_way
 from monitoring.service.lock import Held, cluster_lock
@@ -216,6 +216,8 @@ def _of_node(held: Held, kind: str, node_id: int | None) -> Preview:
             fences.check_fence(node)
         elif kind == "evict":
             fences.check_evict(node)
+        elif kind == rotation.KIND:
+            rotation.check(node, is_member=node.state in membership.MEMBERS)
         elif kind == "confirm-off":
             fences.check_seen_off(node, "to be given", node.name)
         draining = node.drain_status == "running"
@@ -309,6 +311,19 @@ def _clear_quarantine(node: Node, hosted: list[Group], world: World, notes: _Not
     )
 
 
+def _rotate_key(node: Node, hosted: list[Group], world: World, notes: _Notes) -> None:
+    if node.state in membership.MEMBERS:
+        notes.sentences.append(
+            f"{node.name} and the cluster service agree upon a new key. What runs there goes on, and the old "
+            "key is void once the node uses the new one."
+        )
+    else:
+        notes.sentences.append(
+            f"{node.name} is down: it gets a new key at once, which has to be put in place by hand. "
+            "Until then its agent is refused."
+        )
+
+
 _ON_NODES: dict[str, Callable[[Node, list[Group], World, _Notes], None]] = {
     "pause": _pause,
     "drain": _drain,
@@ -317,4 +332,5 @@ _ON_NODES: dict[str, Callable[[Node, list[Group], World, _Notes], None]] = {
     "fence": _fence,
     "confirm-off": _confirm_off,
     "clear-quarantine": _clear_quarantine,
+    "rotate-key": _rotate_key,
 }

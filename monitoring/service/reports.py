@@ -71,7 +71,7 @@ def _stale(held: Held, node: Node, group: Group | None, part: GroupReport) -> No
         return
     newer = min(part.epoch, HIGHEST) + 1 if group is None else group.epoch
     if group is None or group.owner_id != node.pk:
-        held.send(node.name, node.key, Release(node.incarnation, part.group, newer))
+        held.send(node.name, node.signing_key, Release(node.incarnation, part.group, newer))
 
 
 def _group(held: Held, node: Node, group: Group, part: GroupReport, resources: dict[int, Resource]) -> None:

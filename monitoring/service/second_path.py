@@ -36,7 +36,7 @@ def exchange(raws: Sequence[object]) -> list[dict[str, Any]]:
         if speaker is None:
             speaker = Node.objects.get(name=read_envelope(raw).node)
         if answer is not None:
-            answers.append(seal(speaker.name, answer, speaker.key))
+            answers.append(seal(speaker.name, answer, speaker.signing_key))
     if speaker is None:
         raise refused[0] if refused else MessageError("messages: there is none")
     return answers + _unacknowledged(speaker)
@@ -60,4 +60,4 @@ def _unacknowledged(node: Node) -> list[dict[str, Any]]:
         rows = snapshot.GroupRows(ids)
         life = rows.nodes[node.pk].incarnation
         assignments = [rows.assignment(rows.view(group), life, None) for group in rows.groups if group.wanted]
-    return [seal(node.name, assignment, node.key) for assignment in assignments]
+    return [seal(node.name, assignment, node.signing_key) for assignment in assignments]

@@ -140,7 +140,7 @@ class Servers:
                 return
             if answer is not None:
                 name = raw["node"]
-                key = Node.objects.values_list("key", flat=True).get(name=name)
+                key = Node.objects.get(name=name).signing_key
                 publish.send_task("node.command", f"node.{name}", [seal(name, answer, key)])
 
     def decide(self, ids: list[int]) -> None:

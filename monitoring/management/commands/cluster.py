@@ -81,6 +81,7 @@ class Command(BaseCommand):
         maintenance.add_argument("switch", choices=("on", "off"))
         maintenance.add_argument("group", nargs="?", help="the whole cluster where none is named")
         add("clear-quarantine", "Let a node that kept dropping out take groups again", acting, "node")
+        add("rotate-key", "Give a node a new signing key while all runs on", acting, "node")
         add("evict", "Remove a node from the cluster", acting, "node")
         fencing.add_commands(add, shown, acting)
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
+from monitoring.core.keys import fingerprint
 from monitoring.core.states import GroupState, NodeState
 from monitoring.models import Cluster, FenceStep, Group, Node, Resource
 from monitoring.models.topology import STORAGE_GROUPS
@@ -60,6 +61,10 @@ class NodeDetail:
     """Groups that prefer this node first and run elsewhere."""
     storage_groups: int
     storage_limit: int
+    key_fingerprint: str
+    key_since: float
+    """0 where the key is the one that the node was added with."""
+    rotating: bool
 
 
 def node_list() -> tuple[NodeSummary, ...]:
@@ -90,6 +95,9 @@ def node_detail(id: int) -> NodeDetail | None:
         preferring=tuple(group for group in groups if group.away and group.preferred[0].id == id),
         storage_groups=storage_groups([id]).get(id, 0),
         storage_limit=cluster.max_storage_groups_per_node,
+        key_fingerprint=fingerprint(node.key),
+        key_since=node.key_since,
+        rotating=bool(node.rotation_secret),
     )
 
 

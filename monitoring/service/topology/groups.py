@@ -74,7 +74,7 @@ def _release(change: Edit, group: Group) -> None:
     owner = group.owner
     if owner is not None and owner.incarnation:
         release = Release(incarnation=owner.incarnation, group=group.pk, epoch=group.epoch + 1)
-        change.held.send(owner.name, owner.key, release)
+        change.held.send(owner.name, owner.signing_key, release)
 
 
 def _close_operations(change: Edit, group: Group) -> None:
