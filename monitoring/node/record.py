@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from monitoring.core.messages import Assignment
+from monitoring.core.messages import Assignment, said
 from monitoring.core.states import ResourceState
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,10 @@ class Life:
         elif isinstance(entry, Started):
             self.processes.setdefault(entry.resource, {})[entry.pid] = entry.ticks
         elif isinstance(entry, Ended):
-            self.processes.get(entry.resource, {}).pop(entry.pid, None)
+            running = self.processes.get(entry.resource, {})
+            running.pop(entry.pid, None)
+            if not running:
+                self.processes.pop(entry.resource, None)
         elif isinstance(entry, Assigned):
             group = entry.assignment.group
             self.assignments[group] = entry.assignment
@@ -191,9 +194,11 @@ class Record:
         with self._lock:
             if self.life is None:
                 return
+            if isinstance(entry, Step):
+                entry = msgspec.structs.replace(entry, cause=said(entry.cause))  # a DLL may say anything
             self.life.add(entry)
             if self._fd >= 0:
-                self._append(_line(entry))
+                self._append(entry)
 
     def end(self) -> None:
         """The life is over: there is nothing to go on with."""
@@ -201,11 +206,12 @@ class Record:
             self.life = None
             self._give_up()
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, entry: Entry) -> None:
         try:
+            line = _line(entry)
             if os.write(self._fd, line) != len(line):
                 raise OSError("it was written in part only")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._fail(error)
             return
         self._grown += len(line)
@@ -226,11 +232,11 @@ class Record:
             if os.write(fd, text) != len(text):
                 raise OSError("it was written in part only")
             fresh.replace(self._path)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._fail(error)
         self._grown = 0
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: Exception) -> None:
         """A record with a gap is worse than none. The node goes on without."""
         logger.error("the record cannot be written; an agent that starts again ends everything: %s", error)
         self._give_up()

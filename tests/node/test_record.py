@@ -64,8 +64,8 @@ def written(path: Path, entries: list[Entry]) -> Record:
     return kept
 
 
-@settings(deadline=None, max_examples=60)
-@given(entries=st.lists(ENTRIES, max_size=20))
+@settings(deadline=None, max_examples=100)
+@given(entries=st.lists(ENTRIES, max_size=30))
 def test_what_is_read_is_what_was_written_and_so_it_is_once_written_anew(
     tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]
 ) -> None:
@@ -116,6 +116,15 @@ def test_a_record_that_cannot_be_written_in_full_is_removed(
     assert not path.exists()
     kept.begin(8, 13.0)  # its next life may have more luck
     assert record.read(path).begun.incarnation == 8
+
+
+def test_what_cannot_be_written_is_replaced_in_a_cause_and_elsewhere_ends_the_record(tmp_path: Path) -> None:
+    path, half = tmp_path / "record", "half a character: \ud800"
+    step = Step(1, Phase.DOWN, ResourceState.FAILED, 1, 1, "Test Job", {}, half)
+    kept = written(path, [step])
+    assert record.read(path).steps[1].cause == "half a character: ?"
+    kept.add(Step(1, Phase.DOWN, ResourceState.FAILED, 1, 1, "Test Job", {"Switch": half}))
+    assert not path.exists()
 
 
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
