@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -22,24 +23,26 @@ from tests.chaos.night import Night
 
 INSIDE = "CHAOS_NAMESPACES"
 FREE_PORT = 18280
+NO_CUTS = "NO NETWORK IS CUT"
+OWN = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
 
 
 def main() -> int:
     arguments = _arguments()
-    root = os.geteuid() == 0 and not arguments.no_cuts
-    if root and os.environ.get(INSIDE) != "1":
+    inside = os.environ.get(INSIDE) == "1"
+    if not inside and not arguments.no_cuts and _may_have_namespaces():
         _start_anew_inside()
     os.environ["CLUSTERWEB_OCF_ROOT"] = ""  # what types there are does not depend on the machine
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     print(f"Chaos, seed {seed}", flush=True)
-    if not root:
-        print("Not root: NO NETWORK IS CUT in this run; processes are killed and frozen only", flush=True)
+    if not inside:
+        print(f"{NO_CUTS} in this run: that takes root. Processes are killed and frozen only", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="clusterweb-chaos-"))
     keep = True
     try:
         seconds = arguments.minutes * 60 + arguments.seconds
-        fabric = Namespaces() if root else Loopback()
+        fabric = Namespaces() if inside else Loopback()
         night = Night(folder, fabric, seed, seconds, arguments.port, arguments.plant, arguments.only)
         outcome = night.run(lambda line: print(line, flush=True))
         print("\n".join(outcome.lines))
@@ -74,12 +77,20 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _may_have_namespaces() -> bool:
+    """Root, and not confined in a container that withholds them."""
+    try:
+        makes_a_bridge = ["ip", "link", "add", "lan", "type", "bridge"]
+        return subprocess.run([*OWN, *makes_a_bridge], capture_output=True, timeout=20).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
 def _start_anew_inside() -> None:
     """Become a process in namespaces of its own; a shell as the first one takes care of orphans."""
-    own = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
     again = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
     shell = ["sh", "-c", 'trap "" INT TERM; "$@"; exit $?', "sh"]
-    os.execvpe("unshare", [*own, *shell, *again], {**os.environ, INSIDE: "1"})
+    os.execvpe(OWN[0], [*OWN, *shell, *again], {**os.environ, INSIDE: "1"})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from django.db import models, transaction
 
 from monitoring.models import Group, Node, Operation, Resource
 from monitoring.models.topology import USE_TYPE
+from monitoring.resource_dlls import registry
 from monitoring.service import decide, journal
 from monitoring.service.lock import Held, cluster_lock
 
@@ -102,7 +103,11 @@ def _references(subject: models.Model) -> dict[str, Any]:
 
 @contextmanager
 def edit(by: str, reason: str = "") -> Iterator[Edit]:
-    """Hold the cluster for one edit; an error undoes all of it, also within a larger one."""
+    """Hold the cluster for one edit; an error undoes all of it, also within a larger one.
+
+    The resource DLLs are loaded before: the first time that takes longer than the lock may idle.
+    """
+    registry.all_types()
     with cluster_lock() as held:
         newest = held.cluster.last_event
         try:
