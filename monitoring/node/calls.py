@@ -67,6 +67,11 @@ class EntryPoints:
         result = _contained(function) if is_async else await in_thread(function)
         return await result if inspect.isawaitable(result) else result
 
+    @property
+    def is_busy(self) -> bool:
+        """A plain call runs, heard or not."""
+        return self._thread is not None and self._thread.is_busy
+
     async def settle(self, seconds: float) -> None:
         """Give a plain call that was left running some time to return, then abandon its thread."""
         if self._thread is not None and not await self._thread.idle_within(seconds):
@@ -113,9 +118,13 @@ class OwnThread:
         self._jobs.put(lambda: _perform(self._loop, context.run, function, (returned, heard)))
         return heard
 
+    @property
+    def is_busy(self) -> bool:
+        return self._busy is not None and not self._busy.done()
+
     async def idle_within(self, seconds: float) -> bool:
         """Wait until no call runs any more; False where one still does."""
-        if self._busy is None or self._busy.done():
+        if self._busy is None or not self.is_busy:
             return True
         done, _ = await asyncio.wait({self._busy}, timeout=seconds)
         return bool(done)

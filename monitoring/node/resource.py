@@ -16,7 +16,7 @@ from typing import Any
 
 from monitoring.core.messages import ProbeSample, ResourceSpec
 from monitoring.core.states import ResourceState
-from monitoring.node.calls import CURRENT, Call, in_thread, within
+from monitoring.node.calls import CURRENT, Call, EntryPoints, in_thread, within
 from monitoring.node.condition import Condition
 from monitoring.node.context import Host, NodeContext
 from monitoring.node.instance import Instance
@@ -345,17 +345,24 @@ class ManagedResource(Condition):
         await self._context.close_for_starts()
         done = True
         if (points := self._instance.points) is not None:
-            try:
-                await within(min(self._limit, TERMINATE_LIMIT), points.call_beside("terminate"))
-            except Exception as error:
-                cause, code = self._explain("Terminate", error)
-                self._host.log(self.id, 2, f"{cause}; it is tried again", code)
-                done = False
+            interrupts = points.is_busy
+            done = await self._ask_to_terminate(points)
             await self._limiter.settle(STRAY_LIMIT)
             await points.settle(STRAY_LIMIT)
+            if interrupts:  # what the interrupted call made after Terminate had looked goes as well
+                done = await self._ask_to_terminate(points) and done
             if self.turn.locked():
                 self.turn = asyncio.Lock()  # whoever holds it was given up
         return await self._nothing_left() and done and await self._is_swept()
+
+    async def _ask_to_terminate(self, points: EntryPoints) -> bool:
+        try:
+            await within(min(self._limit, TERMINATE_LIMIT), points.call_beside("terminate"))
+        except Exception as error:
+            cause, code = self._explain("Terminate", error)
+            self._host.log(self.id, 2, f"{cause}; it is tried again", code)
+            return False
+        return True
 
     async def _nothing_left(self) -> bool:
         """Kill what entry points left behind; True once no process is left."""

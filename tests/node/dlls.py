@@ -80,12 +80,20 @@ class Plain(Faulty):
             time.sleep(0.05)
         if self.fault("hangs-online"):
             time.sleep(FOREVER)
+        self.made.touch()
+
+    @property
+    def made(self) -> Path:
+        """What it makes when it comes online: it lies about as an address does on an interface."""
+        return Path(self["Switch"]) / f"{self.context.name}.made"
 
     def offline(self) -> None:
         self.note("offline")
+        self.made.unlink(missing_ok=True)
 
     def terminate(self) -> None:
         self.note("terminate")
+        self.made.unlink(missing_ok=True)
         if self.fault("resists"):
             raise ResourceError("it resists")
 

@@ -90,6 +90,19 @@ def test_an_online_in_progress_is_broken_off_when_it_is_no_longer_wanted(
     service.wait_state(2, S.OFFLINE, 5)
 
 
+def test_what_an_interrupted_online_makes_after_terminate_is_taken_back(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    # An address was added to its interface while Terminate looked whether there is one.
+    (switch / "R1.slow-online").touch()
+    service.assign(spec(1, "Test Plain", switch))
+    service.wait(lambda: service.states.get(1) and service.states[1].state is S.ONLINE_PENDING)
+    service.assign(spec(1, "Test Plain", switch, want_online=False), serial=2)
+    service.wait_state(1, S.OFFLINE, 5)
+    time.sleep(1.0)
+    assert not (switch / "R1.made").exists()
+
+
 def test_an_offline_that_hangs_is_terminated_and_ends_offline(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
