@@ -9,9 +9,9 @@ as well, and has to agree.
 
 from __future__ import annotations
 
-import functools
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from monitoring.fencing.program import Ended, run
 DIRECTORIES = "CLUSTERWEB_FENCE_AGENTS"
 """Environment variable: folders in which agents are looked for, separated by colons."""
 DEFAULT_DIRECTORIES = "/usr/sbin:/usr/bin"
-METADATA_WITHIN = 15.0
+METADATA_WITHIN = 5.0
+REMEMBERED = 60.0
+"""Seconds for which an agent that does not tell its metadata is not asked again: pages wait for it."""
 STATUS_ON, STATUS_OFF = 0, 2
 
 _NAME = re.compile(r"fence_[A-Za-z0-9_]{1,60}")
@@ -77,11 +79,23 @@ def metadata(agent: str) -> Metadata:
     """What an agent says of itself. Asked once for each version of the program."""
     path = find(agent)
     stat = path.stat()
-    return _metadata(path, stat.st_mtime_ns, stat.st_size)
+    version = (path, stat.st_mtime_ns, stat.st_size)
+    known = _known.get(version)
+    if known is None or (isinstance(known[1], FenceError) and time.monotonic() - known[0] > REMEMBERED):
+        try:
+            told: Metadata | FenceError = _ask_metadata(path)
+        except FenceError as error:
+            told = error
+        known = _known[version] = (time.monotonic(), told)
+    if isinstance(known[1], FenceError):
+        raise FenceError(str(known[1]))
+    return known[1]
 
 
-@functools.lru_cache(maxsize=256)
-def _metadata(path: Path, changed: int, size: int) -> Metadata:
+_known: dict[tuple[Path, int, int], tuple[float, Metadata | FenceError]] = {}
+
+
+def _ask_metadata(path: Path) -> Metadata:
     ended = run([str(path), "-o", "metadata"], "action=metadata\n", METADATA_WITHIN)
     if ended.timed_out or ended.code != 0:
         raise FenceError(f"{path.name} does not tell its metadata: {_why(path.name, ended)}")
@@ -116,11 +130,13 @@ class FenceAgent(FenceMethod):
         return super().clean(kind, values, complete=complete)
 
     def off(self) -> str:
+        began = time.monotonic()
         ended = self._act("off")
         if ended.code != 0:
             raise FenceError(_why(self.kind, ended))
         if "status" in metadata(self.kind).actions:
-            if self.status() is not Power.OFF:
+            left = self.context.timeout - (time.monotonic() - began)
+            if self._status(max(1.0, left)) is not Power.OFF:
                 raise FenceError(f"{self.kind} says that it turned the node off, and that it is on")
             return f"{self.kind} turned it off and says that it is off"
         return f"{self.kind} says that it is off"
@@ -132,7 +148,10 @@ class FenceAgent(FenceMethod):
         return f"{self.kind} turned it on"
 
     def status(self) -> Power:
-        ended = self._act("status")
+        return self._status(self.context.timeout)
+
+    def _status(self, seconds: float) -> Power:
+        ended = self._act("status", seconds)
         if ended.code == STATUS_ON:
             return Power.ON
         if ended.code == STATUS_OFF and not ended.timed_out:
@@ -145,17 +164,21 @@ class FenceAgent(FenceMethod):
             raise FenceError(_why(self.kind, ended))
         return "the device answers"
 
-    def _act(self, action: str) -> Ended:
-        """Run the agent; whatever it prints is kept without the secrets that it was given."""
+    def _act(self, action: str, seconds: float | None = None) -> Ended:
+        """Run the agent for `seconds` at most, None for all that there are.
+
+        What it prints is kept without the secrets that it was given.
+        """
         about = metadata(self.kind)
         secrets = [str(self[prop.name]) for prop in about.properties if prop.secret and self[prop.name]]
         given = [prop.name for prop in about.properties if self[prop.name] not in (None, "")]
         lines = [f"action={action}", *(f"{name}={_written(self[name])}" for name in given)]
         if "nodename" in about.accepts and self.context.node:
             lines.append(f"nodename={self.context.node}")
-        ended = run([str(find(self.kind))], "\n".join(lines) + "\n", self.context.timeout, secrets)
+        seconds = self.context.timeout if seconds is None else seconds
+        ended = run([str(find(self.kind))], "\n".join(lines) + "\n", seconds, secrets)
         if ended.timed_out:
-            raise FenceError(f"{self.kind} was ended: it took longer than {self.context.timeout:g} s")
+            raise FenceError(f"{self.kind} was ended: {action} took longer than {seconds:.3g} s")
         return ended
 
 

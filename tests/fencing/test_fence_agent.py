@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from monitoring.fencing import fence_agent, program
+from monitoring.fencing import fence_agent
 from monitoring.fencing.api import Context, FenceError, Power, PropertyError
 from monitoring.fencing.fence_agent import FenceAgent
 from monitoring.fencing.metadata import is_secret, read_metadata
@@ -102,6 +103,29 @@ def test_metadata_of_a_changed_program_is_asked_again(folder: Path):
     assert "patience" in {prop.name for prop in FenceAgent.properties("fence_test")}
 
 
+def test_an_agent_that_does_not_tell_its_metadata_is_not_asked_at_every_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write_agent(folder, SWITCH)
+    path.write_text(f"#!/bin/sh\necho asked >> {folder}/asked\nexit 1\n")
+    for _ in range(3):
+        with pytest.raises(FenceError, match="does not tell its metadata"):
+            FenceAgent.properties("fence_test")
+    assert (folder / "asked").read_text() == "asked\n"
+    monkeypatch.setattr(fence_agent, "REMEMBERED", 0.0)
+    with pytest.raises(FenceError):
+        FenceAgent.properties("fence_test")
+    assert (folder / "asked").read_text() == "asked\nasked\n"
+
+
+def test_the_check_of_an_off_has_the_time_that_is_left(folder: Path):
+    write_agent(folder, 'time.sleep({"off": 0.7, "status": 30}[action])')
+    began = time.monotonic()
+    with pytest.raises(FenceError, match="status took longer"):
+        agent(timeout=2.0, ip="x", plug="1").off()
+    assert time.monotonic() - began < 6
+
+
 @pytest.mark.parametrize("name", ["../../bin/sh", "sh", "fence_", "fence_x/../../bin/sh", "fence_ test"])
 def test_only_fence_agents_are_run(folder: Path, name: str):
     with pytest.raises(FenceError, match="no fence agent"):
@@ -152,39 +176,35 @@ def test_a_failure_says_what_the_agent_said_and_never_a_secret(folder: Path):
 
 
 def test_an_agent_that_takes_too_long_is_ended_with_all_that_it_started(folder: Path):
+    (folder / "sleeper").symlink_to("/bin/sleep")
     write_agent(
         folder,
-        'subprocess.Popen(["sleep", "60"], start_new_session=True)\n'
+        'subprocess.Popen([here + "/sleeper", "60"], start_new_session=True)\n'
         'open(here + "/pid", "w").write(str(os.getpid()))\n'
         "time.sleep(60)\n",
     )
     began = time.monotonic()
-    with pytest.raises(FenceError, match="longer than 1 s"):
+    with pytest.raises(FenceError, match="off took longer than 1 s"):
         agent(timeout=1.0, ip="x", plug="1").off()
     assert time.monotonic() - began < 8
-    assert not _sleepers(), "nothing of it is left"
+    assert not _left(folder), "nothing of it is left"
 
 
 def test_what_an_agent_leaves_behind_is_ended_too(folder: Path):
-    write_agent(folder, 'subprocess.Popen(["sleep", "60"], start_new_session=True); sys.exit(0)')
+    (folder / "sleeper").symlink_to("/bin/sleep")
+    write_agent(folder, 'subprocess.Popen([here + "/sleeper", "60"], start_new_session=True); sys.exit(0)')
     assert agent(ip="x", plug="1").monitor()
-    assert not _sleepers()
+    assert not _left(folder)
 
 
-def _sleepers() -> list[int]:
-    """Processes that were started by any run of an agent."""
-    return [
-        int(entry)
-        for entry in os.listdir("/proc")
-        if entry.isdigit() and program.MARK.encode() in _environ(entry)
-    ]
-
-
-def _environ(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
+def _left(folder: Path) -> list[int]:
+    """Processes of programs in the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and str(folder).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 def test_an_agent_does_not_see_the_environment_of_the_cluster_service(

@@ -278,6 +278,9 @@ def test_what_an_operator_asks_for_is_done_in_maintenance_too(
     group: Group, nodes: list[Node], step: FenceStep
 ):
     Cluster.objects.update(maintenance=True)
+    lose(nodes[0])
+    go_on()
+    assert not Switch.calls
     intents.submit("fence", by="alice", node=nodes[0].pk)
     go_on()
     assert Switch.calls

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from monitoring.core.model import Refused
 from monitoring.models import FenceDevice, FenceStep, Node, Operation
+from monitoring.service import journal
+from monitoring.service.fencing.fences import FENCING
 from monitoring.service.lock import cluster_lock
 
 
@@ -32,6 +34,7 @@ def request_test(device_id: int, *, node: int | None = None, by: str, reason: st
         device.test_operation, device.claimed_until = operation, None
         device.save(update_fields=["test_operation", "claimed_until"])
         held.operations.add(operation.pk)
-        if about is not None:
-            held.nodes.add(about.pk)
+        for_node = f" for {about}" if about else ""
+        text = f"{device} is tested{for_node}, asked for by {by}."
+        journal.add(held, text, code=FENCING, node=about, operation=operation, by=by)
         return operation

@@ -19,6 +19,8 @@ from monitoring.models import Fence, FenceStep, Group, Node, Operation
 from monitoring.service import apply, decide, journal, membership, snapshot
 from monitoring.service.lock import Held
 
+MAINTENANCE = "waits for the end of maintenance"
+"""What a fence is doing that maintenance holds back."""
 FENCING = 9001
 """Event id of everything about fencing. The Cluster Service of old has none."""
 
@@ -147,7 +149,7 @@ def check_fence(node: Node) -> None:
     if not FenceStep.objects.filter(node=node).exists():
         raise Refused("node", f"{node.name} has no fence devices.")
     fence = open_fence(node)
-    if fence is not None and fence.state == "running":
+    if fence is not None and fence.state == "running" and fence.doing != MAINTENANCE:
         raise Refused("node", f"{node.name} is being fenced already.")
 
 

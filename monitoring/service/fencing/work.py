@@ -28,7 +28,6 @@ _T = TypeVar("_T")
 GRACE = 5.0
 """Seconds that a method has to come back after its timeout, before it is left alone."""
 TEST_WITHIN = 30.0
-MAINTENANCE = "waits for the end of maintenance"
 LOOK_AGAIN = 2.0
 """Seconds until a fence that maintenance holds back is looked at again."""
 LISTEN_INTERVALS = 4
@@ -86,7 +85,7 @@ def _plan(held: Held, fence_id: int, me: str) -> Act | Listen | None:
     if fence.node.unfenced:
         _over_since.setdefault((fence.node_id, fence.incarnation), clock.monotonic())
     if _is_held_back(held, fence):
-        fence.doing, fence.next_at, fence.claimed_until = MAINTENANCE, held.now + LOOK_AGAIN, None
+        fence.doing, fence.next_at, fence.claimed_until = fences.MAINTENANCE, held.now + LOOK_AGAIN, None
         fence.save()
         held.nodes.add(fence.node_id)
         return None

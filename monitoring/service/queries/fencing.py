@@ -14,6 +14,7 @@ from monitoring.core.states import NodeState
 from monitoring.fencing import registry
 from monitoring.fencing.api import FenceError, FenceMethod
 from monitoring.models import Fence, FenceDevice, FenceStep, Node
+from monitoring.service.fencing.fences import MAINTENANCE
 from monitoring.service.queries.common import NodeRef
 
 
@@ -87,6 +88,11 @@ class FenceRow:
     @property
     def open(self) -> bool:
         return self.finished is None
+
+    @property
+    def can_be_hastened(self) -> bool:
+        """Nothing is being done now: an operator may have it tried at once."""
+        return self.open and (self.state == "failed" or self.doing == MAINTENANCE)
 
     @property
     def tone(self) -> str:
