@@ -10,13 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import trigger_client_event
 
 from monitoring.core.model import Refused
 from monitoring.fencing import registry
 from monitoring.fencing.api import FenceError, FenceMethod, Property
 from monitoring.fencing.fence_agent import FenceAgent, metadata
 from monitoring.live.topics import Change
-from monitoring.models import FenceDevice, FenceStep, Node
+from monitoring.models import FenceDevice, FenceStep, Node, Operation
 from monitoring.models.roles import Role
 from monitoring.service import topology
 from monitoring.service.fencing import devices
@@ -127,21 +128,42 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_operator
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     """Have a device tested, for a node where one is named. The result comes to the page by itself."""
-    get_object_or_404(FenceDevice, pk=pk)
-    number = request.POST.get("node", "")
-    node = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None
-    try:
-        operation = devices.request_test(pk, node=node, by=who(request), reason=_reason(request))
-    except Refused as error:
-        messages.error(request, error.message)
-    else:
-        if request.htmx:  # type: ignore[attr-defined]
-            return render(request, "actions/accepted.html", {"toast": toast(operation)})
-        messages.success(request, f"{operation.subject} is being tested.")
-    return redirect("node", node) if node else redirect("fencing")
+    row = get_object_or_404(FenceDevice, pk=pk)
+    given = request.POST if request.method == "POST" else request.GET
+    number = given.get("node", "")
+    known = Node.objects.filter(
+        pk=number if number.isascii() and number.isdigit() and len(number) < 19 else 0
+    )
+    node, refusal = known.first(), ""
+    if request.method == "POST":
+        try:
+            about = node.pk if node else None
+            operation = devices.request_test(pk, node=about, by=who(request), reason=_reason(request))
+        except Refused as error:
+            refusal = error.message
+        else:
+            return _accepted(request, operation, node)
+    context = {
+        "layout": "actions/dialog.html" if request.htmx else "actions/page.html",  # type: ignore[attr-defined]
+        "device": row,
+        "node": node,
+        "refused": refusal,
+        "reason": _reason(request),
+    }
+    return render(request, "fencing/test.html", context, status=422 if refusal else 200)
+
+
+def _accepted(request: HttpRequest, operation: Operation, node: Node | None) -> HttpResponse:
+    """The test was asked for: a note in the dialog's place, or the page that it was asked from."""
+    if request.htmx:  # type: ignore[attr-defined]
+        answer = render(request, "actions/accepted.html", {"toast": toast(operation)})
+        answer["HX-Reswap"] = "none"
+        return trigger_client_event(answer, "closeDialog")
+    messages.success(request, f"{operation.subject} is being tested.")
+    return redirect("node", node.pk) if node else redirect("fencing")
 
 
 @require_administrator

@@ -110,7 +110,7 @@ HTTP: dict[str, Row] = {
     "nodes/<int:pk>/rotate-key/": form(ADMINISTRATOR, 422),
     "nodes/<int:pk>/fence/": form(OPERATOR, 422),
     "nodes/<int:pk>/confirm-off/": form(OPERATOR, 422),
-    "fencing/devices/<int:pk>/test/": edit(OPERATOR),
+    "fencing/devices/<int:pk>/test/": form(OPERATOR, 302),
     "resources/<int:pk>/online/": form(OPERATOR, 422),
     "resources/<int:pk>/offline/": form(OPERATOR, 422),
     "resources/<int:pk>/restart/": form(OPERATOR, 422),

@@ -220,8 +220,23 @@ def test_a_test_is_asked_for_by_an_operator(browser: Browser, seeded: seed.Seede
     url = f"/fencing/devices/{device.pk}/test/"
     assert browser("viewer").post(url).status_code == 403
     node = seeded.nodes["NODE2"]
+    asked = browser("operator").get(url, {"node": node.pk}).content.decode()
+    assert "Test WATCHDOGS for NODE2" in asked and "Nothing is turned off" in asked
     assert browser("operator").post(url, {"node": node.pk}).status_code == 302
     device.refresh_from_db()
     assert device.test_operation is not None
     assert device.test_operation.node == node
     assert "testing" in browser("viewer").get("/fencing/").content.decode()
+    again = browser("operator").post(url)
+    assert again.status_code == 422 and "is being tested already" in again.content.decode()
+
+
+def test_what_is_pushed_holds_no_form(hung: Node):
+    """A pushed fragment has no token of the reader's session: a form in it would be refused."""
+    change = Change(seq=1, since=0, nodes=frozenset({hung.pk}))
+    pushed = [
+        fencing.render_changes(None, change, Role.ADMINISTRATOR),
+        nodes.render_changes(hung.pk, change, Role.ADMINISTRATOR),
+        overview.render_changes(None, change, Role.ADMINISTRATOR),
+    ]
+    assert all("<form" not in text for text in pushed)
