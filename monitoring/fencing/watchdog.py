@@ -47,7 +47,7 @@ class Watchdog(FenceMethod):
 
     def monitor(self) -> str:
         if not self.context.node:
-            return "a watchdog is tested for a node that uses it"
+            raise FenceError("a watchdog is tested for a node that holds it: test it on the page of the node")
         return f"{self.context.node} holds a watchdog of {self._held():g} s"
 
     def _held(self) -> float:

@@ -46,3 +46,5 @@ def test_its_test_asks_the_node():
     assert Watchdog("", {}, holds).status() is Power.ON
     with pytest.raises(FenceError):
         Watchdog("", {}, Context(node="NODE1", watchdog=10.0, over_for=lambda: 1.0)).status()
+    with pytest.raises(FenceError, match="for a node"):
+        Watchdog("", {}, Context()).monitor()

@@ -433,6 +433,17 @@ def test_a_device_is_tested_by_the_cluster_service(nodes: list[Node], step: Fenc
     assert not runner.claim_tests(clock.now())
 
 
+def test_a_device_that_says_off_of_a_node_that_is_heard_has_failed_its_test(
+    nodes: list[Node], step: FenceStep, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Switch, "status", lambda self: Power.OFF)
+    operation = devices.request_test(step.device.pk, node=nodes[0].pk, by="alice")
+    work.carry_out_test(step.device.pk)
+    operation.refresh_from_db()
+    assert operation.state == "failed"
+    assert "is it another machine's plug?" in operation.outcome
+
+
 def test_a_test_that_fails_says_why(nodes: list[Node], tmp_path: Path):
     device = FenceDevice.objects.create(name="GONE", method="Fence agent", kind="fence_not_installed")
     operation = devices.request_test(device.pk, by="alice")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from monitoring.core.states import NodeState, Severity
 from monitoring.fencing import registry
-from monitoring.fencing.api import Context, FenceError, FenceMethod
+from monitoring.fencing.api import Context, FenceError, FenceMethod, Power
 from monitoring.fencing.levels import Confirmed, Exhausted, Step, Tried, Try, next_move
 from monitoring.models import Fence, FenceDevice, FenceStep, Group, Node
 from monitoring.service import clock, decide, journal, membership
@@ -317,4 +317,11 @@ def _test(device: FenceDevice, node: Node | None) -> tuple[bool, str]:
     if not ok or node is None:
         return ok, text
     known, power = attempt(device.method, device.kind, values, context, lambda method: method.status().value)
-    return known, f"{text}; {node.name} is {power}" if known else power
+    if not known:
+        return False, power
+    if power == Power.OFF and NodeState(node.state) in membership.MEMBERS:
+        return (
+            False,
+            f"it says that {node.name} is off, and {node.name} is heard: is it another machine's plug?",
+        )
+    return True, f"{text}; {node.name} is {power}"
