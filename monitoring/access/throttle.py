@@ -111,7 +111,7 @@ def reserve(found: Sequence[Bucket]) -> list[Attempts]:
         wait = max(row.wait(now, POLICIES[row.kind].longest) for row in rows)
         if not wait:
             for row in rows:
-                row.free_since = row.blocked_until  # type: ignore[attr-defined]
+                row.before = row.blocked_until
                 row.failures += 1
                 row.last_at, row.blocked_until = now, now + POLICIES[row.kind].delay(row.failures)
                 row.save()
@@ -141,7 +141,7 @@ def succeeded(rows: Sequence[Attempts]) -> None:
             row.delete()
         else:
             same = Attempts.objects.filter(pk=row.pk)
-            same.update(failures=F("failures") - 1, blocked_until=row.free_since)  # type: ignore[attr-defined]
+            same.update(failures=F("failures") - 1, blocked_until=row.before)
 
 
 def failed(rows: Sequence[Attempts]) -> None:

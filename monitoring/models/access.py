@@ -35,6 +35,9 @@ class Attempts(models.Model):
     last_at = models.FloatField(db_index=True)
     blocked_until = models.FloatField(default=0.0)
 
+    before = 0.0
+    """`blocked_until` as it was before the attempt that is under way; not stored."""
+
     class Meta:
         ordering = ["-last_at"]
 

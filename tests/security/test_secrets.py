@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,23 @@ from django.contrib.sessions.models import Session
 from django.test import Client, override_settings
 
 from monitoring.access import tokens
+from monitoring.fencing import fence_agent
 from monitoring.live import topics
-from monitoring.models import Cluster, Event, Group, Node, Resource, ResourceType, Token
+from monitoring.models import (
+    Cluster,
+    Event,
+    FenceDevice,
+    FenceStep,
+    Group,
+    Node,
+    Resource,
+    ResourceType,
+    Token,
+)
 from monitoring.models.roles import Role
 from monitoring.resource_dlls.api import Property, PropertyError
 from monitoring.service import clock, topology
+from tests.fencing.agents import SWITCH, write_agent
 from tests.security.table import HTTP, Caller
 from tests.security.test_urls import TOKEN, address, client_of, send
 from tests.web import seed
@@ -35,7 +48,7 @@ def planted(what: str) -> str:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[seed.Seeded]:
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[seed.Seeded]:
     """The seeded cluster, with a secret in every place for one."""
     made = seed.cluster(clock.now(), probes=False)
     for node in Node.objects.all():
@@ -47,6 +60,22 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[seed.Seeded]:
     Resource.objects.filter(name="FILES Report").update(
         type=unknown, properties={"Whatever": planted("property-of-an-unknown-type")}
     )
+    write_agent(tmp_path, SWITCH)
+    monkeypatch.setenv(fence_agent.DIRECTORIES, str(tmp_path))
+    given = {"ip": "198.51.100.1", "password": planted("fence-device")}
+    device = FenceDevice.objects.create(
+        name="Switch", method="Fence agent", kind="fence_test", parameters=given
+    )
+    FenceStep.objects.create(
+        node=made.nodes["NODE1"], device=device, parameters={"plug": "1", "password": planted("fence-step")}
+    )
+    gone = FenceDevice.objects.create(
+        name="Gone",
+        method="Fence agent",
+        kind="fence_gone",
+        parameters={"x": planted("fence-of-an-unknown-agent")},
+    )
+    FenceStep.objects.create(node=made.nodes["NODE1"], device=gone, parameters={"x": planted("fence-step")})
     urls = {"REDIS_URL": f"redis://:{planted('broker')}@127.0.0.1:1/0"}
     with override_settings(SECRET_KEY=planted("secret-key"), **urls):
         monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", planted("database"))
@@ -67,7 +96,8 @@ def readable(made: seed.Seeded, client: Client) -> dict[str, str]:
     """Everything that can be read over HTTP, of every thing that there is."""
     found = {}
     rows: list[Any] = [*Group.objects.all(), *Node.objects.all(), *Resource.objects.all(), *made.records]
-    kinds = {Group: "group", Node: "node", Resource: "resource"}
+    rows += [*FenceDevice.objects.all(), *FenceStep.objects.all()]
+    kinds = {Group: "group", Node: "node", Resource: "resource", FenceDevice: "device", FenceStep: "step"}
     for pattern, row in HTTP.items():
         first = address(pattern, made)
         paths = {first}
@@ -96,6 +126,7 @@ def test_nothing_that_an_administrator_can_read_holds_a_secret(made: seed.Seeded
     found = readable(made, client)
     assert len(found) > 150
     assert "MailboxPassword" in "".join(found.values()), "the property is there, its value is not"
+    assert "198.51.100.1" in "".join(found.values()), "and so is the fence device"
     secrets = [PLANTED, token.secret, *own_secrets()]
     shown = [(path, secret[:20]) for path, text in found.items() for secret in secrets if secret in text]
     assert shown == []
