@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils.crypto import salted_hmac
 
@@ -105,6 +105,13 @@ def buckets(name: str, address: str, browser: Browser | None) -> list[Bucket]:
 
 def reserve(found: Sequence[Bucket]) -> list[Attempts]:
     """Count an attempt as failed until it is known to be none; TooManyError where it has to wait."""
+    try:
+        return _reserve(found)
+    except IntegrityError:  # made by another process, and forgotten, between two looks
+        return _reserve(found)
+
+
+def _reserve(found: Sequence[Bucket]) -> list[Attempts]:
     now = clock.now()
     with transaction.atomic():
         rows = [_row(bucket, now) for bucket in sorted(found, key=lambda bucket: bucket.key)]
@@ -113,20 +120,22 @@ def reserve(found: Sequence[Bucket]) -> list[Attempts]:
             for row in rows:
                 row.before = row.blocked_until
                 row.failures += 1
-                row.last_at, row.blocked_until = now, now + POLICIES[row.kind].delay(row.failures)
+                delay = POLICIES[row.kind].delay(row.failures)
+                # No moment of its own: others began a little earlier, and would wait for it
+                row.last_at, row.blocked_until = now, now + delay if delay else 0.0
                 row.save()
     if wait:
         raise TooManyError(wait)
+    if any(row.failures == 1 for row in rows):
+        Attempts.objects.filter(last_at__lt=now - FORGOTTEN).delete()
     return rows
 
 
 def _row(bucket: Bucket, now: float) -> Attempts:
     """The row of a bucket, locked, without what is forgotten by now."""
     fresh = {"kind": bucket.kind, "user_id": bucket.user, "address": bucket.address, "last_at": now}
-    row, new = Attempts.objects.select_for_update().get_or_create(key=bucket.key, defaults=fresh)
-    if new:
-        Attempts.objects.filter(last_at__lt=now - FORGOTTEN).delete()
-    elif row.last_at < now - FORGOTTEN:
+    row, _ = Attempts.objects.select_for_update().get_or_create(key=bucket.key, defaults=fresh)
+    if row.last_at < now - FORGOTTEN:
         row.failures = 0
     return row
 
@@ -137,10 +146,10 @@ def succeeded(rows: Sequence[Attempts]) -> None:
     What an address or an account is up to is not: else who has an account could guess at others'.
     """
     for row in rows:
+        same = Attempts.objects.filter(pk=row.pk)
         if row.kind in ("both", "browser", "password"):
-            row.delete()
+            same.update(failures=0, blocked_until=0.0)
         else:
-            same = Attempts.objects.filter(pk=row.pk)
             same.update(failures=F("failures") - 1, blocked_until=row.before)
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +24,7 @@ from monitoring.access import caller, sign_in, throttle
 from monitoring.models import Attempts, Event
 from monitoring.service import clock
 from monitoring.service.queries.history import FAILED_SIGN_INS
+from tests.cluster import stores
 from tests.web import seed
 
 pytestmark = pytest.mark.django_db
@@ -361,3 +367,20 @@ def test_a_hundred_guesses_at_once_are_no_more_than_a_hundred_in_a_row() -> None
     for thread in threads:
         thread.join()
     assert (len(looked_at), len(refused)) == (10, 20)
+
+
+@pytest.mark.cluster
+def test_the_same_holds_on_postgresql(tmp_path: Path) -> None:
+    with stores.postgresql() as url:
+        env = {**os.environ, "DATABASE_URL": url, "CLUSTERWEB_HOME": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.security.guesses", "3", "30"],
+            cwd=settings.BASE_DIR,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    assert done.returncode == 0, done.stderr
+    rounds = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rounds == [{"looked at": 10, "waits": 20}] * 3
