@@ -41,6 +41,8 @@ from tests.web import seed
 
 pytestmark = pytest.mark.django_db
 PLANTED = "PLANTED"
+KEYS = ("key", "rotation_secret", "next_key")
+"""Columns of a node that hold a key, or a half of one."""
 
 
 def planted(what: str) -> str:
@@ -52,7 +54,8 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[seed.Seede
     """The seeded cluster, with a secret in every place for one."""
     made = seed.cluster(clock.now(), probes=False)
     for node in Node.objects.all():
-        Node.objects.filter(pk=node.pk).update(key=planted(f"key-of-{node}"))
+        keys = {name: planted(f"{name}-of-{node}") for name in KEYS}
+        Node.objects.filter(pk=node.pk).update(**keys)
     for resource in Resource.objects.filter(type__name="Exchange Information Store"):
         resource.properties = {**resource.properties, "MailboxPassword": planted("mailbox")}
         resource.save()
