@@ -2,12 +2,18 @@
 
 A device keeps only what differs from its method's defaults. Secrets are written and never told:
 the history names the parameter that changed, and nothing else.
+
+What a fence agent can be told is asked of the agent, a program that may take seconds: every edit
+has that done before it takes the lock (`_ask_agents`); inside, the answers are at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+from django.db.models import Q
 
 from monitoring.fencing import registry
 from monitoring.fencing.api import FenceError, FenceMethod, Property, PropertyError
@@ -28,6 +34,7 @@ def create_fence_device(
     reason: str = "",
 ) -> FenceDevice:
     """Add a device. `kind` of a fence agent is the name of its program."""
+    _ask_agents([(method, kind)])
     with edit(by, reason) as change:
         found = _method(method, kind)
         device = FenceDevice(method=method, kind=kind)
@@ -49,6 +56,7 @@ def edit_fence_device(
     reason: str = "",
 ) -> FenceDevice:
     """Change a device; properties that are not named stay, one that is "" goes back to its default."""
+    _ask_agents(FenceDevice.objects.filter(pk=device_id).values_list("method", "kind"))
     with edit(by, reason) as change:
         device = device_of(device_id)
         name = device.name
@@ -90,6 +98,8 @@ def add_fence_step(
     reason: str = "",
 ) -> FenceStep:
     """Add a device to a level of a node, with what the node sets for itself, such as its plug."""
+    _ask_agents(FenceDevice.objects.filter(pk=device_id).values_list("method", "kind"))
+    _ask_agents_of(Q(node=node_id))
     with edit(by, reason) as change:
         step = FenceStep(node=_node(node_id), device=device_of(device_id, "device"))
         assign(step, values, STEP_SETTINGS)
@@ -112,6 +122,7 @@ def edit_fence_step(
     reason: str = "",
 ) -> FenceStep:
     """Change the level, the times, or what the node sets for itself."""
+    _ask_agents_of(Q(pk=step_id) | Q(node__fence_steps=step_id))
     with edit(by, reason) as change:
         step = step_of(step_id)
         title = str(step)
@@ -134,12 +145,25 @@ def edit_fence_step(
 
 def remove_fence_step(step_id: int, *, by: str, reason: str = "") -> None:
     """Take a device out of a level. A fence that is open stays so, whatever is left."""
+    _ask_agents_of(Q(node__fence_steps=step_id))
     with edit(by, reason) as change:
         step = step_of(step_id)
         step.delete()
         _check_levels(step.node)
         text = f"took {step.device} out of level {step.level} of the fencing of {step.node}"
         change.record(text, step.node)
+
+
+def _ask_agents(kinds: Iterable[tuple[str, str]]) -> None:
+    """Have these methods tell what can be set; what is wrong with one is said where it is needed."""
+    for method, kind in kinds:
+        with suppress(FenceError):
+            registry.get(method).properties(kind)
+
+
+def _ask_agents_of(steps: Q) -> None:
+    rows = FenceStep.objects.filter(steps)
+    _ask_agents(rows.values_list("device__method", "device__kind").order_by().distinct())
 
 
 def device_of(device_id: int, field: str = "device") -> FenceDevice:
