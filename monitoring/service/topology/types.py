@@ -24,15 +24,16 @@ def sync_types(*, by: str = "cluster service") -> list[str]:
     Types that are there already keep what an administrator set; only what belongs to the
     code (where it is, how many instances there can be) follows it.
     """
+    installed = registry.all_types()  # loading them takes longer than a transaction may rest
     with edit(by) as change:
         known = {type_.name: type_ for type_ in ResourceType.objects.all()}
         new = [
             ResourceType(name=name, **_of_the_code(dll), **_defaults(dll))
-            for name, dll in registry.all_types().items()
+            for name, dll in installed.items()
             if name not in known
         ]
         ResourceType.objects.bulk_create(new)
-        for name, dll in registry.all_types().items():
+        for name, dll in installed.items():
             if name in known and any(getattr(known[name], f) != v for f, v in _of_the_code(dll).items()):
                 ResourceType.objects.filter(name=name).update(**_of_the_code(dll))
         if new:
