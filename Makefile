@@ -78,6 +78,7 @@ packages:
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v fence_dummy >/dev/null || missing="$$missing fence-agents"; \
 	command -v ip >/dev/null || missing="$$missing iproute2"; \
+	command -v redis-check-rdb >/dev/null || missing="$$missing redis-tools"; \
 	command -v modprobe >/dev/null || missing="$$missing kmod"; \
 	[ -d /usr/lib/ocf/resource.d/heartbeat ] || missing="$$missing resource-agents"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \

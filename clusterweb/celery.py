@@ -20,7 +20,7 @@ TASKS_A_CONNECTION = 10_000
 
 app = Celery(
     "clusterweb",
-    broker=settings.REDIS_URL,
+    broker=settings.BROKER.kombu_url,
     include=["monitoring.service.tasks", "monitoring.service.fencing.runner"],
 )
 app.conf.update(
@@ -29,8 +29,9 @@ app.conf.update(
     # One at a time: what a frozen worker holds in its hands is lost to the others
     worker_prefetch_multiplier=1,
     CELERY_DB_REUSE_MAX=TASKS_A_CONNECTION,
-    broker_transport="monitoring.broker.transport:Transport",
+    **settings.BROKER.celery,
     broker_transport_options={
+        **settings.BROKER.transport_options,
         # A message that a worker took with it when it died is not given out again an hour later:
         # whatever has to happen stands in the database, and nodes send anew what was not answered
         "ack_emulation": False,

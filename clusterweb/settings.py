@@ -5,7 +5,8 @@ CLUSTERWEB_PORT          port of the dashboard (default 8000)
 CLUSTERWEB_BIND          address it listens on (default 127.0.0.1)
 CLUSTERWEB_ALLOWED_HOSTS names the dashboard answers to, separated by commas
 CLUSTERWEB_SECRET_KEY    Django's secret key (default: a file in the home, made at first start)
-CLUSTERWEB_REDIS_URL     broker and channel layer (default: what `make run` noted in the home)
+CLUSTERWEB_REDIS_URL     broker and channel layer (default: what `make run` noted in the home);
+                         CLUSTERWEB_REDIS_CA_FILE, _CERT_FILE, _KEY_FILE: see monitoring.broker.address
 DATABASE_URL             default: SQLite in the home
 CLUSTERWEB_HTTPS         1 where a proxy in front speaks TLS: secure cookies, HSTS, no plain HTTP
 CLUSTERWEB_TRUSTED_PROXIES
@@ -25,10 +26,14 @@ import hashlib
 import ipaddress
 import os
 import secrets
+import sys
 from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+
+from monitoring.broker import address
+from monitoring.broker.address import Address, AddressError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("CLUSTERWEB_HOME", BASE_DIR / ".clusterweb")).absolute()
@@ -93,10 +98,17 @@ def _redis_url() -> str:
     if url := os.environ.get("CLUSTERWEB_REDIS_URL"):
         return url
     noted = HOME / "broker-url"
-    return noted.read_text().strip() if noted.exists() else "redis://127.0.0.1:6379/0"
+    return noted.read_text().strip() if noted.exists() else address.DEFAULT
 
 
-REDIS_URL = _redis_url()
+def _broker() -> Address:
+    try:
+        return address.parse(os.environ, _redis_url())
+    except AddressError as error:
+        sys.exit(f"clusterweb: {error}")
+
+
+BROKER = _broker()
 
 INSTALLED_APPS = [
     "daphne",
@@ -187,7 +199,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "clusterweb.live"},
+        "CONFIG": {"hosts": [BROKER.layer], "prefix": "clusterweb.live"},
     }
 }
 

@@ -90,13 +90,13 @@ class Broker:
 
 async def check_reachable(url: str) -> None:
     """Refuse to start with a broker of the operator's that nobody answers at (CLUSTERWEB_REDIS_URL)."""
+    if not url.startswith(("redis://", "rediss://")):
+        return  # Sentinels: the processes will find out
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or HOST, parts.port or 6379
     except ValueError as error:
         raise StartError(f"CLUSTERWEB_REDIS_URL: {error}") from None
-    if parts.scheme not in ("redis", "rediss"):
-        return  # several hosts, or a socket: the processes will find out
     try:
         async with asyncio.timeout(5):
             _, writer = await asyncio.open_connection(host, port)

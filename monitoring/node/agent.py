@@ -61,7 +61,7 @@ class Agent:
         self._keys = Keys(settings.home, settings.node, settings.key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="monitor", daemon=True)
-        self._app = make_app(settings.node, settings.broker_url, self.deliver)
+        self._app = make_app(settings.node, settings.broker, self.deliver)
         self._stops = 0
         self._refused = 0
         transport.refused.append(self._refuse)

@@ -14,13 +14,14 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from monitoring.broker import worker
+from monitoring.broker.address import Address
 
 Deliver = Callable[[object], None]
 
 
-def make_app(node: str, broker_url: str, deliver: Deliver) -> Celery:
+def make_app(node: str, broker: Address, deliver: Deliver) -> Celery:
     """The application of the agent of `node`; `deliver` gets each envelope, on the worker's thread."""
-    app = Celery(f"node-{node}", broker=broker_url, fixups=[], set_as_current=True)
+    app = Celery(f"node-{node}", broker=broker.kombu_url, fixups=[], set_as_current=True)
     queue = f"node.{node}"
     app.conf.update(
         **worker.CONF,
@@ -28,8 +29,9 @@ def make_app(node: str, broker_url: str, deliver: Deliver) -> Celery:
         task_create_missing_queues=True,
         worker_prefetch_multiplier=64,
         worker_redirect_stdouts=False,
-        broker_transport="monitoring.broker.transport:Transport",
+        **broker.celery,
         broker_transport_options={
+            **broker.transport_options,
             "ack_emulation": False,
             "global_keyprefix": "clusterweb.",
             "socket_connect_timeout": 1,

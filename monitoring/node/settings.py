@@ -4,7 +4,8 @@ CLUSTERWEB_NODE           name of this node in the cluster
 CLUSTERWEB_NODE_KEY       its signing key, or
 CLUSTERWEB_NODE_KEY_FILE  a file that holds it
 CLUSTERWEB_NODE_HOME      folder of the agent's state, on a local disk
-CLUSTERWEB_REDIS_URL      the broker (default redis://127.0.0.1:6379/0)
+CLUSTERWEB_REDIS_URL      the broker (default redis://127.0.0.1:6379/0); its forms, and what belongs to
+                          TLS: monitoring.broker.address
 CLUSTERWEB_SERVICE_URL    address of the dashboard: the second path to the cluster service
 CLUSTERWEB_NODE_PRELOAD   modules for the warm parent, separated by commas (default: what the
                           installed resource DLLs ask for)
@@ -18,6 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from monitoring.broker import address
+from monitoring.broker.address import Address, AddressError
+
 
 class SettingsError(ValueError):
     """A setting that is missing or cannot be used; the text names the variable."""
@@ -28,7 +32,7 @@ class Settings:
     node: str
     key: str = field(repr=False)
     home: Path
-    broker_url: str = field(repr=False)
+    broker: Address
     service_url: str = ""
     """Empty where there is no second path."""
     preload: tuple[str, ...] | None = None
@@ -41,13 +45,18 @@ def load(environ: Mapping[str, str]) -> Settings:
         node=_required(environ, "CLUSTERWEB_NODE"),
         key=_key(environ),
         home=Path(_required(environ, "CLUSTERWEB_NODE_HOME")).absolute(),
-        broker_url=_url(
-            environ, "CLUSTERWEB_REDIS_URL", "redis://127.0.0.1:6379/0", ("redis", "rediss", "sentinel")
-        ),
+        broker=_broker(environ),
         service_url=_url(environ, "CLUSTERWEB_SERVICE_URL", "", ("http", "https")).rstrip("/"),
         preload=_modules(environ.get("CLUSTERWEB_NODE_PRELOAD")),
         stop_seconds=_seconds(environ, "CLUSTERWEB_NODE_STOP_S", 60.0),
     )
+
+
+def _broker(environ: Mapping[str, str]) -> Address:
+    try:
+        return address.parse(environ)
+    except AddressError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

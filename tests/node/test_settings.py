@@ -28,7 +28,7 @@ GOOD = {"CLUSTERWEB_NODE": "NODE1", "CLUSTERWEB_NODE_KEY": "key", "CLUSTERWEB_NO
         ),
         (
             {"CLUSTERWEB_REDIS_URL": "6379"},
-            "CLUSTERWEB_REDIS_URL: this is no redis or rediss or sentinel address",
+            "CLUSTERWEB_REDIS_URL: this is no redis, rediss, sentinel or sentinels address",
         ),
         ({"CLUSTERWEB_SERVICE_URL": "ftp://x"}, "CLUSTERWEB_SERVICE_URL: this is no http or https address"),
         ({"CLUSTERWEB_NODE_STOP_S": "soon"}, "CLUSTERWEB_NODE_STOP_S: soon is no number of seconds"),

@@ -18,6 +18,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client, override_settings
 
 from monitoring.access import tokens
+from monitoring.broker.address import parse as parse_address
 from monitoring.fencing import fence_agent
 from monitoring.live import topics
 from monitoring.models import (
@@ -79,7 +80,8 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[seed.Seede
         parameters={"x": planted("fence-of-an-unknown-agent")},
     )
     FenceStep.objects.create(node=made.nodes["NODE1"], device=gone, parameters={"x": planted("fence-step")})
-    urls = {"REDIS_URL": f"redis://:{planted('broker')}@127.0.0.1:1/0"}
+    Node.objects.update(next_key=planted("next-key"), rotation_secret=planted("half-of-a-key"))
+    urls = {"BROKER": parse_address({}, f"redis://:{planted('broker')}@127.0.0.1:1/0")}
     with override_settings(SECRET_KEY=planted("secret-key"), **urls):
         monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", planted("database"))
         yield made
