@@ -124,6 +124,7 @@ class Member:
         """The life that begins is one of an earlier agent, whose lease ends at `ends`. Before `start`."""
         self._lease = Lease.left_by_another(ends)
         self._outbox.ask_full()
+        self._outbox.log(1, f"The agent of {self._node} was started again, and goes on with what runs.")
         self._watch_lease(ends)
 
     def may_start(self) -> bool:

@@ -48,6 +48,8 @@ class Job(Faulty):
 
     async def adopt(self) -> bool:
         self.note("adopt")
+        if self.fault("hangs-adopt"):
+            await asyncio.sleep(FOREVER)
         (self.process,) = self.context.watched()
         return True
 

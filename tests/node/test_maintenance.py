@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from monitoring.core.messages import Assignment
+from monitoring.core.messages import Assignment, Report
 from monitoring.core.states import ResourceState as S
 from tests.node.harness import AgentProcess, FakeService, spec
 
@@ -38,3 +38,28 @@ def test_an_agent_that_stops_takes_offline_what_is_in_maintenance(
     assign(service, switch, 2, watch_only=True)
     assert agent.stop() == 0
     assert not agent.running().get(1)
+
+
+def test_an_agent_that_restarts_leaves_what_is_in_maintenance_as_it_is(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    service.lease_ms = 10_000
+    specs = (spec(1, "Test Job", switch), spec(2, "Test Plain", switch), spec(3, "Test Job", switch))
+    service.assign(*specs)
+    for resource in (1, 2, 3):
+        service.wait_state(resource, S.ONLINE)
+    service.send(Assignment(service.incarnation, 1, "GROUP1", 1, 2, specs, watch_only=True))
+    service.wait(lambda: [g for g in service.group_reports() if g.serial == 2])
+    running = agent.running()
+    agent.kill()
+    os.kill(running[3][0], signal.SIGKILL)
+    before = len(service.heard)
+    agent.start()
+    service.wait(lambda: [m for _, m in service.heard[before:] if isinstance(m, Report) and m.full], 15)
+    service.wait(lambda: [e for e in service.logs() if "while the agent was away. It is in" in e.text])
+    assert agent.running()[1] == running[1]
+    assert {service.states[n].state for n in (1, 2, 3)} == {S.ONLINE}
+    service.send(Assignment(service.incarnation, 1, "GROUP1", 1, 3, specs))
+    service.wait(lambda: "R3 online" in (switch / "journal").read_text().partition("R3 terminate")[2])
+    service.wait(lambda: "R2 online" in (switch / "journal").read_text().partition("R2 terminate")[2])
+    assert agent.running()[1] == running[1]

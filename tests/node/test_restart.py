@@ -92,6 +92,9 @@ def test_the_same_processes_serve_after_a_restart_within_the_lease_in_the_same_l
     reports = [m for _, m in service.heard[before:] if isinstance(m, Report)]
     told = {r.state for m in reports for g in m.groups for r in g.resources}
     assert told == {S.ONLINE}, "nobody saw it go down"
+    assert [e.text for e in service.logs()] == [
+        "The agent of NODE1 was started again, and goes on with what runs."
+    ]
 
 
 def test_nothing_is_left_of_what_served_the_old_agent_alone(
@@ -323,6 +326,38 @@ def test_a_type_that_cannot_take_over_is_restarted_after_what_depends_on_it_and_
     words = [line.split(" ", 1)[1] for line in (switch / "journal").read_text().splitlines()]
     assert words[2:] == ["R2 adopt", "R2 offline", "R1 terminate", "R1 online", "R2 online"]
     assert not [r for n in (1, 2) for r in service.reports_of(n) if r.state is S.FAILED]
+
+
+def test_a_take_over_that_hangs_costs_its_own_resource_only(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    service.assign(spec(1, "Test Job", switch, pending_timeout_ms=1000), spec(2, "Test Job", switch))
+    for resource in (1, 2):
+        service.wait_state(resource, S.ONLINE)
+    running = jobs(agent)
+    (switch / "R1.hangs-adopt").touch()
+    rejoined(service, restart(agent, service))
+    assert service.wait_state(1, S.FAILED, 15).cause == "Adopt reported nothing for 1 s"
+    assert jobs(agent) == {2: running[2]}
+    service.assign(spec(1, "Test Job", switch, attempt=2), spec(2, "Test Job", switch), serial=2)
+    service.wait_state(1, S.ONLINE)
+
+
+def test_an_agent_that_is_stopped_before_it_was_answered_takes_what_it_found_offline_in_order(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    bring_online(service, switch)
+    agent.kill()
+    service.answers = service.answers_http = False
+    before = len(service.heard)
+    agent.start()
+    service.wait(lambda: len(service.heard) > before, 10, "a heartbeat")
+    time.sleep(0.5)  # its worker handles signals
+    assert agent.stop() == 0
+    assert not jobs(agent)
+    words = [line.split(" ", 1)[1] for line in (switch / "journal").read_text().splitlines()]
+    assert words == ["R1 online", "R1 adopt", "R1 offline"]
+    until(lambda: agent.guard() is None, 5, "the guard has left")
 
 
 def test_an_agent_may_be_killed_twice_quickly(
