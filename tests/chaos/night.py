@@ -230,9 +230,7 @@ class Night:
         while True:
             boxes: dict[str, list[str]] = {}
             for name in SERVERS:
-                with suppress(
-                    OSError, imaplib.IMAP4.error
-                ):  # one that does not answer has handed out nothing
+                with suppress(OSError, imaplib.IMAP4.error):  # one that does not answer hands out nothing
                     boxes[name] = evidence.mailbox(self._addresses[name][0], passwords[name])
             missing = verdict.missing(acknowledged, boxes)
             if not missing or time.monotonic() > deadline:

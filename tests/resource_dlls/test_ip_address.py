@@ -36,6 +36,24 @@ def test_two_nodes_never_hold_an_address_at_once(tmp_path: Path) -> None:
             assert call(second.is_alive)
 
 
+def test_an_address_that_is_given_up_while_it_comes_online_is_held_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = free_address()
+    interrupted = loopback(tmp_path, address)
+    take_claim = interrupted._take_claim
+
+    def take_claim_late():
+        interrupted.terminate()
+        return take_claim()
+
+    monkeypatch.setattr(interrupted, "_take_claim", take_claim_late)
+    with pytest.raises(ResourceError, match="given up while it came online"):
+        call(interrupted.online)
+    with online(loopback(tmp_path, address, "NODE2")) as other:
+        assert call(other.is_alive)
+
+
 @pytest.mark.parametrize(
     ("field", "values"),
     [

@@ -15,12 +15,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from monitoring.resource_dlls.api import Property, PropertyError, ResourceDLL, ResourceError
+from monitoring.resource_dlls.api import Context, Property, PropertyError, ResourceDLL, ResourceError
 from monitoring.resource_dlls.ip_address import arp, interface
 from monitoring.resource_dlls.ip_address.interface import InterfaceError
 
@@ -55,7 +56,12 @@ class IPAddress(ResourceDLL):
         ),
     )
 
-    _claim: socket.socket | None = None
+    def __init__(self, context: Context, properties: Mapping[str, Any]) -> None:
+        super().__init__(context, properties)
+        self._claim: socket.socket | None = None
+        self._changing = threading.Lock()
+        self._ends = 0
+        """How often it was terminated: an Online that is interrupted must not go on to hold the address."""
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> None:
@@ -91,19 +97,30 @@ class IPAddress(ResourceDLL):
             marker.unlink()
 
     def online(self) -> None:
+        begun = self._ends
         if not self.address.is_loopback:
             try:
-                self._add_to_interface()
+                self._add_to_interface(begun)
             except (InterfaceError, OSError) as error:
                 raise ResourceError(f"{self.address} cannot be used: {error}") from error
-        self._claim = self._take_claim()
+        claim = self._take_claim()
+        with self._changing:
+            if self._ends == begun:
+                self._claim = claim
+        if self._claim is not claim:
+            claim.close()
+        self._check_wanted(begun)
+
+    def _check_wanted(self, begun: int) -> None:
+        if self._ends != begun:
+            raise ResourceError(f"{self.address.ip} was given up while it came online")
 
     def adopt(self) -> bool:
         """The address is still there, and the claim, which ended with the agent, is taken again."""
         self._claim = self._take_claim()
         return self.is_alive()
 
-    def _add_to_interface(self) -> None:
+    def _add_to_interface(self, begun: int) -> None:
         """Add the address unless somebody has it. The marker is written first, so that it is
         taken back (sweep) whenever this process dies."""
         address, network = self.address, self["Network"]
@@ -117,9 +134,12 @@ class IPAddress(ResourceDLL):
         other = arp.probe(network, str(address.ip))
         if other is not None:
             raise ResourceError(f"{address.ip} is in use on {network} by {other}", DUPLICATE_ADDRESS)
-        self._marker.parent.mkdir(parents=True, exist_ok=True)
-        self._marker.write_text(json.dumps({"address": str(address), "interface": network}), encoding="utf-8")
-        interface.add(address, network)
+        with self._changing:
+            self._check_wanted(begun)
+            self._marker.parent.mkdir(parents=True, exist_ok=True)
+            left = json.dumps({"address": str(address), "interface": network})
+            self._marker.write_text(left, encoding="utf-8")
+            interface.add(address, network)
         arp.announce(network, str(address.ip))
 
     def _take_claim(self) -> socket.socket:
@@ -140,10 +160,12 @@ class IPAddress(ResourceDLL):
                 time.sleep(0.01)
 
     def terminate(self) -> None:
-        claim, self._claim = self._claim, None
-        if claim is not None:
-            claim.close()
-        self.sweep(self.context.state_dir)
+        with self._changing:
+            self._ends += 1
+            claim, self._claim = self._claim, None
+            if claim is not None:
+                claim.close()
+            self.sweep(self.context.state_dir)
 
     def is_alive(self) -> bool:
         """The claim is held; an address on an interface is still there."""
