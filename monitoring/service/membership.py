@@ -88,8 +88,10 @@ def look(observer: Observer) -> None:
         with cluster_lock() as held:
             same = _as_seen(members)
             _note_contact(held, no_contact and len(same) == len(members))
+            over = {n.pk for n in lost}  # of these there is more to say
             for node in same:
-                _note_silence(held, node, silences[node.pk], lease)
+                if node.pk not in over:
+                    _note_silence(held, node, silences[node.pk], lease)
             _heard(held, newly)
             for node in lost:
                 _lose(held, node)

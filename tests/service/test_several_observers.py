@@ -85,6 +85,7 @@ def test_what_two_observers_conclude_at_once_is_written_once(
     told = Event.objects.filter(node=nodes[0]).exclude(text__contains="joined")
     assert told.filter(code=membership.NODE_LOST).count() == 1
     assert told.filter(text__contains="are missed").count() == 1
+    assert not told.filter(text__contains="isolated").exists(), "it is not given up in 0 s, it is down"
 
 
 def test_a_node_that_was_heard_while_the_lock_was_waited_for_is_not_called_silent(
