@@ -57,6 +57,18 @@ elif action == "status":
 """
 """It ends every process of a node, as the loss of power does; the plug is the home of the node."""
 
+SLOW = (
+    """
+if action == "off":
+    with open(here + "/begun", "a") as note:
+        note.write("x")
+    while not os.path.exists(here + "/go"):
+        time.sleep(0.05)
+"""
+    + OFF
+)
+"""It waits for the test before it does the same."""
+
 BROKEN = """
 if action != "monitor":
     print("the management board does not answer", file=sys.stderr)
@@ -106,24 +118,38 @@ def started(pid: int) -> float:
     return int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
+def freeze(cluster: LiveCluster) -> list[int]:
+    """The machine hangs: nothing on it is scheduled any more."""
+    frozen: set[int] = set()
+    while fresh := set(processes(cluster)) - frozen:  # what was just being started is frozen too
+        for pid in fresh:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        frozen |= fresh
+    assert len(frozen) >= 3
+    return sorted(frozen)
+
+
 @contextmanager
-def hung(cluster: LiveCluster) -> Iterator[None]:
-    """The machine hangs. Nothing on it is scheduled, and nobody starts its agent again."""
+def nothing_is_restarted(cluster: LiveCluster) -> Iterator[None]:
+    """The supervisor is frozen: what is off stays off. In the end the machine is off."""
     supervisor = cluster._supervisor
     assert supervisor is not None
     supervisor.send_signal(signal.SIGSTOP)
     try:
-        frozen: set[int] = set()
-        while fresh := set(processes(cluster)) - frozen:  # what was just being started is frozen too
-            for pid in fresh:
-                os.kill(pid, signal.SIGSTOP)
-            frozen |= fresh
-        assert len(frozen) >= 3
         yield
     finally:
         pull_the_plug(cluster)
         supervisor.send_signal(signal.SIGCONT)
     wait_until(cluster.all_nodes_up, 30, "all nodes Up")
+
+
+@contextmanager
+def hung(cluster: LiveCluster) -> Iterator[None]:
+    """The machine hangs, and nobody starts its agent again."""
+    with nothing_is_restarted(cluster):
+        freeze(cluster)
+        yield
 
 
 def pull_the_plug(cluster: LiveCluster) -> None:
@@ -168,7 +194,7 @@ def test_the_group_of_a_hung_machine_stays_until_somebody_has_seen_that_it_is_of
     began = cluster.last_event()
     with fenced_by(cluster, agents, "fence_broken", BROKEN), hung(cluster):
         wait_until(lambda: cluster.events(began, text__contains="could not be fenced"), 30, "the fence fails")
-        until = time.monotonic() + 5
+        until = time.monotonic() + 3
         while time.monotonic() < until:
             assert cluster.owner("EVS2") == "NODE2", cluster.story(began)
             assert not cluster.group_processes("EVS2", "NODE1")
@@ -192,16 +218,31 @@ def test_the_group_of_a_hung_machine_stays_until_somebody_has_seen_that_it_is_of
         assert fence(cluster).state == "confirmed"
 
 
+def test_a_fence_is_taken_over_from_a_cluster_service_that_died_in_the_middle_of_it(
+    cluster: LiveCluster, agents: Path
+):
+    began = cluster.last_event()
+    with fenced_by(cluster, agents, "fence_slow", SLOW):
+        freeze(cluster)
+        wait_until((agents / "begun").exists, 30, "the fence begins")
+        cluster.wait_restarted("service", cluster.kill("service"))
+        with nothing_is_restarted(cluster):
+            assert cluster.owner("EVS2") == "NODE2"
+            (agents / "go").touch()
+            cluster.wait_online("EVS2", "NODE1", timeout=60)
+            assert len((agents / "begun").read_text()) == 2, "another process has begun it anew"
+            assert not processes(cluster)
+            assert fence(cluster).outcome == "it was turned off by POWER"
+    confirmed = cluster.events(began, text__contains="NODE2 is confirmed off")
+    assert len(confirmed) == 1
+
+
 def test_a_machine_that_was_only_frozen_for_a_while_serves_on_where_it_was(
     cluster: LiveCluster, agents: Path
 ):
     began = cluster.last_event()
     with fenced_by(cluster, agents, "fence_broken", BROKEN):
-        supervisor = cluster._supervisor
-        assert supervisor is not None
-        frozen = processes(cluster)
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
+        frozen = freeze(cluster)
         try:
             wait_until(
                 lambda: cluster.events(began, text__contains="could not be fenced"), 30, "the fence fails"

@@ -322,6 +322,6 @@ def _test(device: FenceDevice, node: Node | None) -> tuple[bool, str]:
     if power == Power.OFF and NodeState(node.state) in membership.MEMBERS:
         return (
             False,
-            f"it says that {node.name} is off, but that is heard: is it another machine's plug?",
+            f"it says that {node.name} is off, and {node.name} is heard: is it another machine's plug?",
         )
     return True, f"{text}; {node.name} is {power}"
