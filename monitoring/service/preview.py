@@ -230,7 +230,9 @@ def _of_node(held: Held, kind: str, node_id: int | None) -> Preview:
     known = [s for s in seconds if s is not None]
     return Preview(
         kind=kind,
-        title=f"{dict(Operation.KINDS)[kind]} {node.name}",
+        title=f"Rotate the key of {node.name}"
+        if kind == rotation.KIND
+        else f"{dict(Operation.KINDS)[kind]} {node.name}",
         sentences=tuple(notes.sentences),
         stops=tuple(notes.stops),
         seconds=max(known) if known else None,

@@ -43,7 +43,7 @@ NODE: Mapping[str, Verb] = {
     "confirm-off": Verb(
         "confirm-off", "I have seen that it is off", "eye", "danger", asks=("confirm",), needs_reason=True
     ),
-    "rotate-key": Verb("rotate-key", "Rotate key", "key-round", "danger", Role.ADMINISTRATOR),
+    "rotate-key": Verb("rotate-key", "Rotate key", "key-round", role=Role.ADMINISTRATOR),
     "evict": Verb("evict", "Evict", "log-out", "danger", Role.ADMINISTRATOR, ("confirm",)),
 }
 RESOURCE: Mapping[str, Verb] = {
