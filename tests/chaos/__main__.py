@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.chaos.fabric import Loopback, Namespaces
 from tests.chaos.night import Night
+from tests.chaos.parts import INITDB
 
 INSIDE = "CHAOS_NAMESPACES"
 FREE_PORT = 18280
@@ -29,6 +30,9 @@ OWN = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--moun
 
 def main() -> int:
     arguments = _arguments()
+    if not INITDB:
+        print("Chaos needs PostgreSQL: make packages", file=sys.stderr)
+        return 2
     inside = os.environ.get(INSIDE) == "1"
     if not inside and not arguments.no_cuts and _may_have_namespaces():
         _start_anew_inside()
@@ -89,7 +93,7 @@ def _may_have_namespaces() -> bool:
 def _start_anew_inside() -> None:
     """Become a process in namespaces of its own; a shell as the first one takes care of orphans."""
     again = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
-    shell = ["sh", "-c", 'trap "" INT TERM; "$@"; exit $?', "sh"]
+    shell = ["sh", "-c", 'trap : INT TERM; "$@"; exit $?', "sh"]
     os.execvpe(OWN[0], [*OWN, *shell, *again], {**os.environ, INSIDE: "1"})
 
 

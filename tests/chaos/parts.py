@@ -23,6 +23,8 @@ from tests.chaos.fabric import BROKER, DATABASE, FRONT, NODES, SECOND, Fabric
 LOOK_EVERY = 0.05
 RESTART_AFTER = (0.2, 3.0)
 """Seconds between the death of a process and its next start."""
+INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+"""Of each PostgreSQL on this machine, the newest last."""
 SERVICES, WEBS = ("service1", "service2"), ("web1", "web2")
 PASSWORD = "chaos"
 
@@ -60,7 +62,7 @@ class Parts:
         self._plant = plant
         (folder / "logs").mkdir()
         self.home.mkdir(mode=0o700)
-        self._database_programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[-1].parent
+        self._database_programs = INITDB[-1].parent
         self._data = folder / "postgresql"
 
     # What there is
