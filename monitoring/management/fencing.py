@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.core.management.color import Style
 
-from monitoring.api import fencing as api
+from monitoring.api import fencing_schema as api
 from monitoring.fencing import fence_agent
 from monitoring.fencing.api import FenceError
 from monitoring.management.tables import clock_time, table
