@@ -51,13 +51,16 @@ def _check_speaker(raw: object, speaker: Node) -> None:
 
 
 def _unacknowledged(node: Node) -> list[dict[str, Any]]:
-    """The assignments that the node has not applied yet. One query at rest."""
+    """The assignments that the node has not applied yet. One query at rest.
+
+    Looked for once more under the lock: another process may give a group away meanwhile, and its
+    new assignment is for nobody but the new owner.
+    """
     waiting = Group.objects.filter(owner=node, serial__gt=F("applied_serial"))
-    ids = list(waiting.values_list("pk", flat=True))
-    if not ids:
+    if not waiting.exists():
         return []
     with cluster_lock():
-        rows = snapshot.GroupRows(ids)
+        rows = snapshot.GroupRows(waiting.values_list("pk", flat=True))
         life = rows.nodes[node.pk].incarnation
         assignments = [rows.assignment(rows.view(group), life, None) for group in rows.groups if group.wanted]
     return [seal(node.name, assignment, node.signing_key) for assignment in assignments]
