@@ -16,6 +16,7 @@ import pytest
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import Provider, ResourceDLL, ResourceError
 from monitoring.resource_dlls.physical_disk import reservation
+from monitoring.resource_dlls.shared_files import try_lock
 from tests.resource_dlls.context import LocalContext, call, free_address, make, wait_until
 
 AGENT = """
@@ -147,3 +148,42 @@ def test_a_script_says_itself_whether_it_can_be_taken_over(tmp_path: Path, alive
         with pytest.raises(ResourceError, match="IsAlive said no"):
             call(resource.adopt)
     call(resource.terminate)
+
+
+@pytest.mark.parametrize("entry_point", ["online", "adopt"])
+def test_a_disk_that_is_given_up_while_its_lock_is_taken_is_locked_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry_point: str
+) -> None:
+    properties = {"Path": str(tmp_path / "disk")}
+    interrupted = unopened("Physical Disk", LocalContext(tmp_path / "1"), **properties)
+
+    def lock_late(path: Path) -> int | None:
+        call(interrupted.terminate)
+        return try_lock(path)
+
+    with monkeypatch.context() as late:
+        late.setattr("monitoring.resource_dlls.physical_disk.dll.try_lock", lock_late)
+        with pytest.raises(ResourceError, match="was given up before its lock was had"):
+            call(getattr(interrupted, entry_point))
+    other = make("Physical Disk", LocalContext(tmp_path / "2", node="NODE2", epoch=2), **properties)
+    call(other.online)
+    call(other.offline)
+
+
+def test_an_address_that_is_given_up_while_it_is_taken_over_is_held_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    properties = {"Address": free_address(), **ADDRESS}
+    interrupted = unopened("IP Address", LocalContext(tmp_path / "1"), **properties)
+    take_claim = interrupted._take_claim  # type: ignore[attr-defined]
+
+    def take_claim_late() -> Any:
+        call(interrupted.terminate)
+        return take_claim()
+
+    monkeypatch.setattr(interrupted, "_take_claim", take_claim_late)
+    with pytest.raises(ResourceError, match="given up while it came online"):
+        call(interrupted.adopt)
+    other = make("IP Address", LocalContext(tmp_path / "2", node="NODE2"), **properties)
+    call(other.online)
+    call(other.terminate)

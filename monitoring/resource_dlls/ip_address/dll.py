@@ -103,6 +103,10 @@ class IPAddress(ResourceDLL):
                 self._add_to_interface(begun)
             except (InterfaceError, OSError) as error:
                 raise ResourceError(f"{self.address} cannot be used: {error}") from error
+        self._hold_claim(begun)
+
+    def _hold_claim(self, begun: int) -> None:
+        """Take the claim and keep it, unless the resource was terminated meanwhile."""
         claim = self._take_claim()
         with self._changing:
             if self._ends == begun:
@@ -117,7 +121,7 @@ class IPAddress(ResourceDLL):
 
     def adopt(self) -> bool:
         """The address is still there, and the claim, which ended with the agent, is taken again."""
-        self._claim = self._take_claim()
+        self._hold_claim(self._ends)
         return self.is_alive()
 
     def _add_to_interface(self, begun: int) -> None:

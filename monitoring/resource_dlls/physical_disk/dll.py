@@ -10,10 +10,12 @@ Source: semantics 5.1 and 5.2 (KB914458).
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from monitoring.resource_dlls.api import Property, ResourceDLL, ResourceError
+from monitoring.resource_dlls.api import Context, Property, ResourceDLL, ResourceError
 from monitoring.resource_dlls.physical_disk import reservation
 from monitoring.resource_dlls.physical_disk.reservation import Reservation
 from monitoring.resource_dlls.shared_files import try_lock, unlock
@@ -37,7 +39,12 @@ class PhysicalDisk(ResourceDLL):
         ),
     )
 
-    _lock: int | None = None
+    def __init__(self, context: Context, properties: Mapping[str, Any]) -> None:
+        super().__init__(context, properties)
+        self._lock: int | None = None
+        self._changing = threading.Lock()
+        self._ends = 0
+        """How often it was given back: an Online that is interrupted must not go on to hold the disk."""
 
     @property
     def disk(self) -> Path:
@@ -58,14 +65,21 @@ class PhysicalDisk(ResourceDLL):
         return self.looks_alive()
 
     def _take_lock(self) -> None:
+        begun = self._ends
         try:
             reservation.lock_file(self.disk).parent.mkdir(parents=True, exist_ok=True)
-            self._lock = try_lock(reservation.lock_file(self.disk))
+            lock = try_lock(reservation.lock_file(self.disk))
         except OSError as error:
             raise ResourceError(f"{self.disk} cannot be used: {error}", DISK_NOT_FOUND) from error
-        if self._lock is None:
+        if lock is None:
             holder = self._read() or "is locked by a process that left no record"
             raise ResourceError(f"{self.disk} {holder}", RESERVATION_LOST)
+        with self._changing:
+            if is_wanted := self._ends == begun:
+                self._lock = lock
+        if not is_wanted:
+            unlock(lock)
+            raise ResourceError(f"{self.disk} was given up before its lock was had")
 
     def _check_earlier_owner(self) -> None:
         """Refuse a disk on which a newer owner, or another group, has left its record."""
@@ -104,7 +118,9 @@ class PhysicalDisk(ResourceDLL):
         self._unlock()
 
     def _unlock(self) -> None:
-        descriptor, self._lock = self._lock, None
+        with self._changing:
+            self._ends += 1
+            descriptor, self._lock = self._lock, None
         if descriptor is not None:
             unlock(descriptor)
 
