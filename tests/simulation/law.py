@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from monitoring.core.messages import Assignment
+from django.db.models import Q
+
+from monitoring.core.messages import Assignment, Downward
 from monitoring.core.states import GroupState, NodeState, ResourceState
 from monitoring.models import Cluster, Event, Group, Node, Operation, Resource
 
@@ -79,10 +81,36 @@ class Grants:
         asked = [spec.id for spec in message.resources if spec.want_online]
         if wrong := [rid for rid in asked if not word.allows(message.group, rid)]:
             raise Violation(f"{node} is asked to run {wrong}, which an operator stopped")
-        if asked and Node.objects.filter(name=node, state=NodeState.PAUSED).exists():
+        closed = Q(state=NodeState.PAUSED) | Q(quarantined_until__isnull=False)
+        there = Node.objects.filter(closed, name=node).exclude(state=NodeState.DOWN)
+        if asked and there.exists():
             down = Resource.objects.filter(pk__in=asked, state__in=DOWN).values_list("pk", flat=True)
             if list(down):
-                raise Violation(f"paused {node} is asked to bring {list(down)} online")
+                raise Violation(f"{node}, paused or in quarantine, is asked to bring {list(down)} online")
+
+
+class Maintenance:
+    """Groups in maintenance are left as they are."""
+
+    def __init__(self) -> None:
+        self._owners: dict[int, int | None] = {}
+        """Of the groups that are left alone."""
+
+    def check(self, messages: Iterable[Downward]) -> None:
+        """After a commit: no such group changed hands, and nobody was told to act upon it."""
+        everything = Cluster.objects.values_list("maintenance", flat=True).get()
+        alone = {
+            row.pk: row.owner_id
+            for row in Group.objects.all()
+            if (everything or row.maintenance) and not row.transit_kind and row.operation_id is None
+        }
+        for group, owner in alone.items():
+            if self._owners.get(group, owner) != owner:
+                raise Violation(f"group {group} changed hands in maintenance")
+        for message in messages:
+            if isinstance(message, Assignment) and message.group in alone and not message.watch_only:
+                raise Violation(f"{message.group_name} is acted upon in maintenance")
+        self._owners = alone
 
 
 def check_owners(running: Mapping[str, Collection[int]]) -> None:

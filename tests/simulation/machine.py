@@ -7,27 +7,25 @@ outside the agent: the programs that resources run, the guard process, the netwo
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from monitoring.core.messages import Downward, MessageError, Upward, open_down
+from monitoring.node import inheritance
 from monitoring.node.context import Host
-from monitoring.node.keeper import PATIENCE
+from monitoring.node.home import APART
 from monitoring.node.member import Member
 from monitoring.node.monitor import Monitor
 from monitoring.node.outbox import Batch, Outbox
-from monitoring.node.record import Record
-from monitoring.resource_dlls.api import Property, ResourceDLL, ResourceError
+from monitoring.node.record import Ended, Record
+from tests.simulation.guard import Guard, Keeper
 from tests.simulation.law import Violation
 from tests.simulation.loop import AgentLoop, BootClock, Later
+from tests.simulation.process import EPOCH
+from tests.simulation.program import Child, Processes, Sweeps, Weather, types_of
 
-TYPE = "Generic Application"
-LIFE = 1_000_000
-"""Distance of two incarnations."""
 Answer = Callable[[list[object] | None], None]
 """Takes what came back, None where the messages could not be sent."""
 
@@ -38,121 +36,6 @@ class Paths(Protocol):
     def by_broker(self, name: str, messages: list[Upward], answer: Answer) -> None: ...
 
     def by_http(self, name: str, messages: list[Upward], answer: Answer) -> None: ...
-
-
-@dataclass
-class Weather:
-    """How the programs on a machine behave now."""
-
-    failing: float = 0.0
-    """Chance that an Online fails."""
-    hanging: float = 0.0
-    """Chance that an entry point never returns."""
-    slow: float = 0.0
-    """Chance that one takes seconds, Terminate included."""
-    lying: set[int] = field(default_factory=set)
-    """Resources whose next IsAlive says no though they work."""
-
-
-class Program(ResourceDLL):
-    """What a resource runs. It holds a claim (an address, a disk) and one process."""
-
-    type_name = TYPE
-    properties = (Property("Id", "int", default=0),)
-    polls_looks_alive = False
-    machine: ClassVar[Machine]
-
-    async def online(self) -> None:
-        machine, rid = self.machine, self["Id"]
-        machine.check_providers(rid)
-        machine.claims.add(rid)
-        await self._work()
-        self.context.spawn(["serve"])
-        await self._work()
-        if machine.rng.random() < machine.weather.failing:
-            raise ResourceError("it did not come up")
-        machine.up.add(rid)
-
-    async def offline(self) -> None:
-        machine, rid = self.machine, self["Id"]
-        machine.check_dependents(rid)
-        machine.up.discard(rid)
-        await self._work()
-        await self.context.kill_all_async()
-        machine.claims.discard(rid)
-
-    async def terminate(self) -> None:
-        machine, rid = self.machine, self["Id"]
-        machine.up.discard(rid)
-        slow = machine.rng.random() < machine.weather.slow
-        await asyncio.sleep(machine.rng.uniform(0.1, 1.0) if slow else machine.rng.uniform(0.0, 0.15))
-        await self.context.kill_all_async()
-        machine.claims.discard(rid)
-
-    async def is_alive(self) -> bool:
-        lying = self.machine.weather.lying
-        if self["Id"] in lying:
-            lying.discard(self["Id"])
-            return False
-        return self["Id"] in self.machine.processes
-
-    async def _work(self) -> None:
-        rng, weather = self.machine.rng, self.machine.weather
-        if rng.random() < weather.hanging:
-            await asyncio.sleep(3600.0)
-        await asyncio.sleep(
-            rng.uniform(0.3, 3.0) if rng.random() < weather.slow else rng.uniform(0.001, 0.03)
-        )
-
-
-@dataclass(eq=False)
-class Process:
-    """A process of a resource, as the monitor sees one."""
-
-    resource: int
-    watch: bool = True
-    expected: bool = False
-    pid: int = 1
-    returncode: int | None = None
-
-    def epitaph(self) -> str:
-        return "its process ended"
-
-
-class Processes:
-    """In place of the agent's processes: the machine's."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-
-    def spawn(self, resource: int, argv: object, **more: object) -> Process:
-        self._machine.processes[resource] = Process(resource)
-        return self._machine.processes[resource]
-
-    def is_clean(self, resource: int) -> bool:
-        return resource not in self._machine.processes
-
-    def kill(self, resource: int, grace: float = 0.0) -> bool:
-        if (process := self._machine.processes.pop(resource, None)) is not None:
-            process.expected = True
-        return True
-
-    def pids(self, resource: int) -> list[int]:
-        return [1] if resource in self._machine.processes else []
-
-    def trim_log(self, log: Path) -> None:
-        """There is none."""
-
-
-class Sweeps:
-    """In place of the notes for sweeps: a machine whose agent died is swept whole."""
-
-    def add(self, resource: int, dll: type[ResourceDLL]) -> None: ...
-
-    def strike(self, resource: int) -> None: ...
-
-    def is_noted(self, resource: int) -> bool:
-        return False
 
 
 class Courier:
@@ -177,41 +60,45 @@ class Courier:
         self._done(batch, answers)
 
 
-class Guard:
-    """The guard process of one agent: it is not frozen with it, and does not die with it."""
-
-    def __init__(self, machine: Machine, agent: Agent) -> None:
-        self._machine, self._agent = machine, agent
-        self._message = (0.0, 0.0)
-
-    def renew(self, ends: float, margin: float) -> None:
-        self._message = (ends, margin * PATIENCE)
-        self._machine.at(ends, lambda: self._look(ends))
-
-    def nothing_held(self) -> None:
-        self._message = (0.0, 0.0)
-
-    def _look(self, ends: float) -> None:
-        if self._machine.agent is not self._agent or self._message[0] != ends:
-            return
-        self._machine.processes.clear()
-        message = self._message
-        self._machine.at(ends + message[1], lambda: self._lose_patience(message))
-
-    def _lose_patience(self, message: tuple[float, float]) -> None:
-        if self._machine.agent is self._agent and self._message == message:
-            self._machine.kill()
-            self._machine.start_later(self._machine.rng.uniform(0.3, 1.0))
-
-
 class Agent:
     """One agent process, put together as the real one is."""
 
     def __init__(self, machine: Machine, paths: Paths) -> None:
         self.loop = AgentLoop(machine.clock, machine.later)  # type: ignore[abstract]
         self._machine = machine
-        self.outbox = Outbox(machine.next_incarnation(), lambda changes: self.monitor.compose(changes))
-        name = machine.name
+        self._paths = paths
+
+    def begin(self) -> None:
+        """Go on with what an earlier agent left, or end it and begin a new life."""
+        self.loop.enter(self._begin)
+
+    def _begin(self) -> None:
+        machine, sweeps = self._machine, Sweeps(self._machine)
+        types = types_of(machine)
+        left = inheritance.find(machine.home, machine.name, sweeps, types)  # type: ignore[arg-type]
+        self._record = Record(None, machine.name)
+        if left is None:
+            machine.sweep()
+            incarnation, reports = self._next_life(), 0
+        else:
+            self._record.go_on(left.life)
+            incarnation, reports = left.life.begun.incarnation, left.microseconds
+        machine.record = self._record
+        self._build(
+            types, sweeps, Outbox(incarnation, lambda changes: self.monitor.compose(changes), reports)
+        )
+        if left is not None:
+            machine.adoptions += 1
+            self.monitor.restore(left.life)
+            self.member.go_on(left.guard.ends)
+        self.loop.call_soon(self.member.start)
+
+    def _next_life(self) -> int:
+        return self._record.begin(self._machine.next_incarnation(), self.loop.time())
+
+    def _build(self, types: dict[str, Any], sweeps: Any, outbox: Outbox) -> None:
+        machine, paths, name = self._machine, self._paths, self._machine.name
+        self.outbox = outbox
         self.member = Member(
             name,
             self.loop,
@@ -219,13 +106,11 @@ class Agent:
             broker=lambda messages, answer: paths.by_broker(name, messages, answer),  # type: ignore[arg-type,misc]
             second=lambda messages, answer: paths.by_http(name, messages, answer),  # type: ignore[arg-type,misc]
             open_envelope=self._open,
-            next_incarnation=machine.next_incarnation,
-            guard=Guard(machine, self),
+            next_incarnation=self._next_life,
+            guard=Keeper(machine, self),
         )
-        types = {TYPE: type("Program", (Program,), {"machine": machine})}
-        processes: Any = Processes(machine)
+        processes: Any = Processes(machine, self._record)
         nothing: Any = None
-        sweeps: Any = Sweeps()
         host = Host(
             name,
             machine.home,
@@ -235,12 +120,15 @@ class Agent:
             nothing,
             sweeps,
             self.member.may_start,
-            Record(None),
+            self._record,
             self._log,
         )
         self.monitor = Monitor(host, self.outbox, self.member.pump)
         self.member.resources = self.monitor
-        self.loop.call_soon(self.member.start)
+
+    def end_record(self) -> None:
+        """It has left in order: there is nothing to go on with."""
+        self._record.end()
 
     def _open(self, raw: object) -> Downward:
         return open_down(raw, self._machine.name, self._machine.key)
@@ -248,6 +136,11 @@ class Agent:
     def _log(self, resource: int | None, level: int, text: str, code: int) -> None:
         self.outbox.log(level, text, code, resource)
         self.member.pump()
+
+    def hears_of(self, process: Child) -> None:
+        """A process has ended, and the agent watches it."""
+        self._record.add(Ended(process.resource, process.pid))
+        self.loop.enter(lambda: self.monitor.process_ended(process))  # type: ignore[arg-type]
 
     def deliver(self, raw: object) -> None:
         """An envelope from the queue."""
@@ -273,14 +166,22 @@ class Machine:
         paths: Paths,
     ) -> None:
         self.name, self.key, self.rng, self.home, self.clock, self.later = name, key, rng, home, clock, later
-        self.processes: dict[int, Process] = {}
+        self.processes: dict[int, Child] = {}
         self.claims: set[int] = set()
         """From the beginning of Online to the end of Offline or Terminate."""
         self.up: set[int] = set()
         """From the end of Online to the beginning of Offline or Terminate."""
         self.weather = Weather()
+        self.wall = rng.uniform(-2.0, 2.0)
+        """Seconds that its wall clock is wrong by."""
+        self.guard = Guard(self)
+        self.record: Record | None = None
+        """What the newest agent has written down."""
+        self.adoptions = 0
+        """Agents that went on with what another had left."""
         self.agent: Agent | None = None
         self.broken: Violation | None = None
+        self.newest_pid = 1
         self._requires = requires
         self._paths = paths
         self._incarnation = 0
@@ -292,8 +193,9 @@ class Machine:
         self.later(max(self.clock.in_world(local), self.clock.world()), call)
 
     def next_incarnation(self) -> int:
-        """As the agent's home gives them: far apart, for a life counts its reports from its own number on."""
-        self._incarnation += LIFE
+        """As the agent's home gives them: by the wall clock, which may be wrong, but ever greater."""
+        wall = EPOCH + self.clock.world() + self.wall
+        self._incarnation = max(self._incarnation + APART, int(wall * 1e9))
         return self._incarnation
 
     def running(self) -> set[int]:
@@ -303,13 +205,13 @@ class Machine:
     # The agent's life
 
     def start(self) -> None:
-        """Start an agent where there is none, or once it has left; first it ends what an earlier one left."""
+        """Start an agent where there is none, or once it has left."""
         self._starts += 1
         if self._is_leaving:
             self._comes_back = True
         elif self.agent is None:
-            self._sweep()
             self.agent = Agent(self, self._paths)
+            self.agent.begin()
 
     def start_later(self, seconds: float) -> None:
         """What systemd does after a crash."""
@@ -318,7 +220,12 @@ class Machine:
         self.later(self.clock.world() + seconds, lambda: self.start() if mine == self._starts else None)
 
     def kill(self) -> None:
-        """SIGKILL of the agent: the guard ends all that it left, a moment later."""
+        """SIGKILL of the agent: what it ran goes on until its lease is over."""
+        if not self.guard.is_frozen:  # what happens where both are away is outside of what is promised
+            self._end()
+
+    def _end(self) -> None:
+        """The agent's process is no more."""
         if (agent := self.agent) is None:
             return
         agent.loop.die()
@@ -326,11 +233,38 @@ class Machine:
         if self._is_leaving and self._comes_back:
             self.start_later(0.1)
         self._is_leaving = self._comes_back = False
-        after = self.clock.world() + self.rng.uniform(0.0, 0.05)
-        self.later(after, lambda: self._sweep() if self.agent is None else None)
+        self.guard.part()
 
-    def _sweep(self) -> None:
+    def reboot(self, seconds: float) -> None:
+        """The machine goes down with all that it has, and comes back with another boot clock."""
+        self.guard.thaw()
+        self._end()
+        self.guard.finish()
+        self.record = None
+        self.clock = BootClock(self.clock.world, self.rng.uniform(0.0, 30.0), self.clock.rate)
+        self.start_later(seconds)
+
+    def power_off(self, seconds: float) -> None:
+        """The same at the hand of a fence device."""
+        self.reboot(seconds)
+
+    def suspend(self) -> None:
+        """The whole machine stands still, its guard as well: only a fence device can help then."""
+        if self.agent is not None:
+            self.agent.loop.is_frozen = True
+            self.guard.freeze()
+
+    def end_processes(self) -> list[Child]:
+        """SIGKILL of all of them. What waits for a disk ends as well: the disk comes back in time."""
+        self.weather.stuck.clear()
+        ended = list(self.processes.values())
         self.processes.clear()
+        return ended
+
+    def sweep(self) -> None:
+        """Everything is ended, and taken back."""
+        self.end_processes()
+        self.weather.dead.clear()
         self.claims.clear()
         self.up.clear()
 
@@ -343,11 +277,17 @@ class Machine:
         self._is_leaving = True
         await agent.member.leave(5.0)
         if self.agent is agent:
-            self.kill()
+            agent.end_record()
+            self._end()
 
     def freeze(self) -> None:
-        if self.agent is not None:
+        if self.agent is not None and not self.guard.is_frozen:
             self.agent.loop.is_frozen = True
+
+    def freeze_guard(self) -> None:
+        """The guard stands still; not where its agent does, for one of them has to act."""
+        if self.hears:
+            self.guard.freeze()
 
     def thaw(self) -> None:
         if self.agent is not None and self.agent.loop.is_frozen:
@@ -363,16 +303,42 @@ class Machine:
     def break_process(self, place: int) -> None:
         """One of the processes ends by itself."""
         found = sorted(self.processes)
-        if not found or self.agent is None:
+        if not found:
             return
         process = self.processes.pop(found[place % len(found)])
-        monitor = self.agent.monitor
-        self.agent.loop.enter(lambda: monitor.process_ended(process))  # type: ignore[arg-type]
+        if self.agent is not None:
+            self.agent.hears_of(process)
+
+    def die_quietly(self, place: int) -> int | None:
+        """One of the processes ends, nobody is told, and the probes go on to say that it works."""
+        found = sorted(self.processes)
+        if not found:
+            return None
+        rid = found[place % len(found)]
+        del self.processes[rid]
+        self.weather.dead.add(rid)
+        return rid
+
+    def check_left_alone(self, rid: int) -> None:
+        """The law of maintenance: what works is not touched."""
+        if self.agent is None or rid not in self.up:
+            return
+        monitor, member = self.agent.monitor, self.agent.member
+        held = monitor._owners.get(rid)
+        if held is None or not held.watch_only or held.released or monitor._stopping:
+            return
+        if member.may_start():
+            self._breaks(f"resource {rid} is taken down on {self.name} in maintenance")
 
     def lie(self, place: int) -> None:
         """A probe will say no of something that works."""
         if found := sorted(self.up):
             self.weather.lying.add(found[place % len(found)])
+
+    def check_free(self, rid: int) -> None:
+        """Nothing runs twice: what is there already is not brought online beside it."""
+        if rid in self.running():
+            self._breaks(f"resource {rid} comes online on {self.name}, where it is already")
 
     def check_providers(self, rid: int) -> None:
         """The law of order: what a resource needs is up before it comes."""

@@ -12,11 +12,18 @@ import msgspec
 
 from monitoring.core import failures, intents, reconcile, transits
 from monitoring.core.draft import Draft
-from monitoring.core.membership import LeaseTerms
+from monitoring.core.membership import LeaseTerms, Watch
+from monitoring.core.states import NodeState
+from monitoring.models import Node
+from monitoring.node import clock as node_clock
 from monitoring.node import plan
+from monitoring.node.inheritance import Inheritance
+from monitoring.node.lease import Lease
 from monitoring.node.member import Member
 from monitoring.node.monitor import Monitor
+from monitoring.node.resource import ManagedResource
 from monitoring.service import journal, membership, reports
+from monitoring.service.fencing import fences
 from monitoring.service.lock import Held
 
 Patch = Any
@@ -34,7 +41,24 @@ def lease_without_margin() -> list[Patch]:
 
 def lease_given_up_early() -> list[Patch]:
     """A node is given up at the first missed heartbeats."""
-    return [mock.patch.object(membership, "terms", lambda cluster: LeaseTerms(0.2, 0.8, 0.0, 1.0))]
+
+    def lost(self: Watch, node: int, now: float, terms: LeaseTerms, granted: float) -> bool:
+        return not self.contact_lost(now, terms) and self.silence(node, now) >= 2 * terms.interval
+
+    return [mock.patch.object(Watch, "lost", lost)]
+
+
+def lease_from_the_answer() -> list[Patch]:
+    """A node counts its lease from when the answer came, not from when it asked."""
+    answered = Lease.answered
+
+    def late(self: Lease, number: int, interval: float, length: float) -> bool:
+        renewed = answered(self, number, interval, length)
+        if renewed:
+            self.ends = node_clock.now() + length
+        return renewed
+
+    return [mock.patch.object(Lease, "answered", late)]
 
 
 def transfer_unanswered() -> list[Patch]:
@@ -79,6 +103,49 @@ def stop_forgotten() -> list[Patch]:
 def pause_ignored() -> list[Patch]:
     """Things come online on a paused node."""
     return [mock.patch.object(Draft, "may_start", property(lambda self: True))]
+
+
+def adoption_forgotten() -> list[Patch]:
+    """A new agent goes on with a life, and does not look at what runs."""
+    return [mock.patch.object(ManagedResource, "restore", lambda self, step, processes: None)]
+
+
+def adoption_counts_anew() -> list[Patch]:
+    """A new agent goes on with a life, and counts heartbeats and reports from the beginning."""
+    return [mock.patch.object(Inheritance, "microseconds", 0)]
+
+
+def fence_skipped() -> list[Patch]:
+    """A node with fence devices is given up on its lease alone."""
+    return [mock.patch.object(fences, "is_needed", lambda node: False)]
+
+
+def fence_failure_ignored() -> list[Patch]:
+    """A fence that failed is taken for one that worked."""
+
+    def worked(held: Held, fence: Any, why: str) -> None:
+        fences.confirm(held, fence, why)
+
+    return [mock.patch.object(fences, "round_failed", worked)]
+
+
+def maintenance_ignored() -> list[Patch]:
+    """Groups in maintenance are looked after as others are."""
+    return [mock.patch.object(Draft, "on_hold", property(lambda self: False))]
+
+
+def maintenance_unheard() -> list[Patch]:
+    """A node is told to watch only, and acts."""
+    return [mock.patch.object(ManagedResource, "watch", lambda self, only: None)]
+
+
+def quarantine_ignored() -> list[Patch]:
+    """A node in quarantine gets groups."""
+
+    def standing(self: Node) -> NodeState:
+        return NodeState.PAUSED if self.paused else NodeState.UP
+
+    return [mock.patch.object(Node, "standing", property(standing))]
 
 
 def failure_counted_twice() -> list[Patch]:
@@ -138,12 +205,20 @@ MUTATIONS: Mapping[str, Callable[[], list[Patch]]] = {
     for mutation in (
         lease_without_margin,
         lease_given_up_early,
+        lease_from_the_answer,
         transfer_unanswered,
         incarnation_unchecked,
         epoch_unchecked,
         loss_unnoted,
         stop_forgotten,
         pause_ignored,
+        adoption_forgotten,
+        adoption_counts_anew,
+        fence_skipped,
+        fence_failure_ignored,
+        maintenance_ignored,
+        maintenance_unheard,
+        quarantine_ignored,
         failure_counted_twice,
         online_order_ignored,
         offline_order_ignored,
@@ -154,9 +229,9 @@ MUTATIONS: Mapping[str, Callable[[], list[Patch]]] = {
 }
 
 
-def planted(name: str) -> ExitStack:
-    """A context in which the mistake is made."""
+def planted(name: str | None) -> ExitStack:
+    """A context in which the mistake is made; None for none."""
     stack = ExitStack()
-    for patch in MUTATIONS[name]():
+    for patch in MUTATIONS[name]() if name is not None else ():
         stack.enter_context(patch)
     return stack

@@ -1,180 +1,222 @@
-"""The cluster service and the dashboard: two processes on one database. The first may die anywhere."""
+"""The cluster service with its workers, and the dashboards: processes on one database."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from monitoring.core.messages import MessageError, seal
 from monitoring.models import Cluster, Node
-from monitoring.service import clock, decide, inbox, intents, membership, publish, second_path
+from monitoring.service import clock, decide, inbox, membership, publish, second_path
 from monitoring.service.lock import cluster_lock
 from tests.simulation.loop import Later
+from tests.simulation.process import Kernel, Process
 
-EPOCH = 1_700_000_000.0
-
-
-class Crash(BaseException):
-    """SIGKILL of the cluster service, at the point where this is raised."""
+WORKERS, DASHBOARDS = 2, 2
+Task = Callable[[], None]
 
 
-class Clocks:
-    """In place of the module `time`, where the service reads it. The wall clock may jump."""
+class Worker(Process):
+    """One worker of the cluster service: it takes one task after the other; beside it its ticker looks."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self.jump = 0.0
+    def __init__(self, name: str, boot: float, wall: float) -> None:
+        super().__init__(name, boot, wall)
+        self.backlog: deque[Task] = deque()
+        """What it has fetched from the queue and not begun."""
+        self.is_busy = False
+        self.is_looking = False
+        self.looks = 0
+        self.has_committed = False
 
-    def monotonic(self) -> float:
-        return 1000.0 + self._now()
-
-    def time(self) -> float:
-        return EPOCH + self._now() + self.jump
-
-
-class Process:
-    """What one server process keeps in its modules: its clock, and whom it has heard."""
-
-    def __init__(self, clocks: Clocks) -> None:
-        self._clocks = clocks
-        self.start()
-
-    def start(self) -> None:
-        """A new process: it reads the wall clock once."""
-        self._offset = self._clocks.time() - self._clocks.monotonic()
-        self._observer: membership.Observer | None = None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """The modules are this process's."""
-        clock._offset = self._offset
-        membership._observer = self._observer
-        try:
-            yield
-        finally:
-            self._offset = clock._offset
-            self._observer = membership._observer
+    def reset(self) -> None:
+        self.backlog.clear()
+        self.is_busy = self.is_looking = self.has_committed = False
+        self.looks += 1
 
 
 class Servers:
-    """The two server processes."""
+    """All server processes. `offer` is how tasks come in."""
 
     def __init__(self, rng: random.Random, now: Callable[[], float], later: Later) -> None:
-        self.clocks = Clocks(now)
-        self.is_up = False
+        self.kernel = Kernel(now, later)
+        self.kernel.on_death, self.kernel.on_thaw = self._died, self._thawed
         self.on_change: Callable[[], None] = lambda: None
-        """Called when the service has died, or is back."""
+        """Called when a worker is back."""
+        self.on_start: Callable[[Worker], None] = lambda worker: None
+        """Called when a worker has started."""
+        self.on_queue: Callable[[Task], None] = lambda task: None
+        """Puts a task on the queue again."""
         self._rng, self._now, self._later = rng, now, later
-        self._service = Process(self.clocks)
-        self._web = Process(self.clocks)
-        self._looks = 0
-        self._crash_in: int | None = None
-        self._in_service = False
 
-    # The cluster service
+        def place(name: str) -> tuple[str, float, float]:
+            return name, rng.uniform(1e3, 1e6), rng.uniform(-2.0, 2.0)
 
-    def start(self) -> None:
-        """Start the cluster service where it is down."""
-        if self.is_up:
+        self.workers = [Worker(*place(f"worker {n + 1}")) for n in range(WORKERS)]
+        self.dashboards = [Process(*place(f"dashboard {n + 1}")) for n in range(DASHBOARDS)]
+
+    @property
+    def all(self) -> Sequence[Process]:
+        return (*self.workers, *self.dashboards)
+
+    def at(self, place: int) -> Process:
+        return self.all[place % len(self.all)]
+
+    # Life and death
+
+    def start(self, process: Process) -> None:
+        """Start a process where it is down."""
+        if process.is_up:
             return
-        self.is_up = True
-        self._service.start()
-        with self._service.running():
-            membership.observe()
-        self.nudge()
-        self.on_change()
+        self.kernel.start(process)
+        if isinstance(process, Worker):
+            process.reset()
+            self.kernel.run(process, membership.observe)
+            self._nudge(process)
+            self.on_start(process)
+            self.on_change()
 
-    def kill(self) -> None:
-        """The cluster service is gone."""
-        self.is_up = False
-        self._crash_in = None
-        self._looks += 1
-        self.on_change()
+    def kill(self, process: Process) -> None:
+        """SIGKILL. What a worker had fetched is lost, or comes again."""
+        if not process.is_up:
+            return
+        backlog = list(process.backlog) if isinstance(process, Worker) else []
+        self.kernel.kill(process)
+        self._forget(process, backlog)
 
-    def crash_soon(self, points: int) -> None:
-        """It will die after so many points at which it writes or tells something."""
-        self._crash_in = points
+    def _died(self, process: Process) -> None:
+        """It died by itself; systemd starts it anew."""
+        self._forget(process, list(process.backlog) if isinstance(process, Worker) else [])
+        self._later(self._now() + self._rng.uniform(0.1, 2.0), lambda: self.start(process))
 
-    def point(self) -> None:
-        """A point at which the cluster service can die."""
-        if self._in_service and self._crash_in is not None:
-            self._crash_in -= 1
-            if self._crash_in < 0:
-                raise Crash
+    def _forget(self, process: Process, backlog: list[Task]) -> None:
+        if isinstance(process, Worker):
+            process.reset()
+        for task in backlog:
+            if self._rng.random() < 0.5:
+                self.on_queue(task)
 
-    def committed(self) -> None:
-        """A transaction of one of the processes was committed; the service knows of its own."""
-        if self._in_service:
-            self.nudge()
+    def _thawed(self, process: Process) -> None:
+        if isinstance(process, Worker):
+            self._nudge(process)
+            self._next(process)
+            self.on_change()
 
-    def nudge(self) -> None:
-        """Something has changed: the ticker looks."""
-        self._looks += 1
-        mine = self._looks
-        self._later(self._now(), lambda: self._look() if mine == self._looks else None)
+    # The workers' tasks
 
-    def _look(self) -> None:
-        pause = 0.5
-        with self._guarded(again=None):
-            interval = Cluster.objects.values_list("heartbeat_interval_ms", flat=True).get() / 1000
-            membership.look_if_due(interval)
-            at = decide.next_wake()
-            if at is not None and at <= clock.now():
-                with cluster_lock() as held:
-                    decide.due(held)
-                at = decide.next_wake()
-            pause = interval if at is None else min(interval, max(0.001, at - clock.now()))
-        if self.is_up:
-            self._looks += 1
-            mine = self._looks
-            self._later(self._now() + pause, lambda: self._look() if mine == self._looks else None)
+    @property
+    def can_take(self) -> bool:
+        """A worker is there to fetch tasks."""
+        return any(w.is_up for w in self.workers)
+
+    def take(self, task: Task) -> None:
+        """A worker fetches the task: one that is busy, or stands still, may have been quicker to fetch."""
+        up = [w for w in self.workers if w.is_up]
+        worker = self._rng.choice(up)
+        idle = [w for w in up if not w.is_frozen and not w.is_busy]
+        if worker not in idle and idle and self._rng.random() < 0.7:
+            worker = self._rng.choice(idle)
+        worker.backlog.append(task)
+        self._next(worker)
+
+    def _next(self, worker: Worker) -> None:
+        if worker.is_busy or worker.is_frozen or not worker.is_up or not worker.backlog:
+            return
+        task = worker.backlog.popleft()
+        worker.is_busy = True
+        self.kernel.run(worker, task, lambda error: self._done(worker, task, error))
+
+    def _done(self, worker: Worker, task: Task, error: BaseException | None) -> None:
+        worker.is_busy = False
+        if not worker.is_up:
+            if self._rng.random() < 0.5:  # it was not acknowledged, and comes again
+                self._later(self._now() + self._rng.uniform(0.0, 2.0), lambda: self.on_queue(task))
+            return
+        if worker.has_committed:
+            worker.has_committed = False
+            self._nudge(worker)
+        self._later(self._now(), lambda: self._next(worker))
 
     def receive(self, raw: dict[str, Any]) -> None:
         """As the task `cluster.receive`."""
-        with self._guarded(again=lambda: self.receive(raw)):
-            try:
-                answer = inbox.receive(raw)
-            except MessageError:
-                return
-            if answer is not None:
-                name = raw["node"]
-                key = Node.objects.get(name=name).signing_key
-                publish.send_task("node.command", f"node.{name}", [seal(name, answer, key)])
+        try:
+            answer = inbox.receive(raw)
+        except MessageError:
+            return
+        if answer is not None:
+            name = raw["node"]
+            key = Node.objects.get(name=name).signing_key
+            publish.send_task("node.command", f"node.{name}", [seal(name, answer, key)])
 
     def decide(self, ids: list[int]) -> None:
         """As the task `cluster.decide`."""
-        with self._guarded(again=lambda: self.decide(ids)):
-            decide.decide(ids)
+        decide.decide(ids)
 
-    @contextmanager
-    def _guarded(self, again: Callable[[], None] | None) -> Iterator[None]:
-        """In the service's process; where it dies its task may come again, and systemd starts it anew."""
-        self._in_service = True
-        try:
-            with self._service.running():
-                yield
-        except Crash:
-            self.kill()
-            back = self._now() + self._rng.uniform(0.1, 2.0)
-            self._later(back, self.start)
-            if again is not None and self._rng.random() < 0.5:
-                self._later(back + 0.01, lambda: again() if self.is_up else None)
-        finally:
-            self._in_service = False
+    def committed(self) -> None:
+        """A transaction was committed: the ticker of its worker looks after the task."""
+        thread = self.kernel.current
+        if thread is not None and isinstance(thread.process, Worker):
+            thread.process.has_committed = True
 
-    # The dashboard
+    # The workers' tickers
 
-    def restart_web(self) -> None:
-        self._web.start()
+    def _nudge(self, worker: Worker, pause: float = 0.0) -> None:
+        worker.looks += 1
+        mine = worker.looks
+        self._later(self._now() + pause, lambda: self._look(worker) if mine == worker.looks else None)
 
-    def submit(self, kind: str, **target: Any) -> None:
-        """An operator's click; Refused where it is not accepted."""
-        with self._web.running():
-            intents.submit(kind, by="alice", **target)
+    def _look(self, worker: Worker) -> None:
+        if worker.is_looking or worker.is_frozen or not worker.is_up:
+            return
+        worker.is_looking = True
+        pauses = [0.5]
+        self.kernel.run(worker, lambda: _look(pauses), lambda error: self._looked(worker, pauses[-1]))
 
-    def exchange(self, raws: list[dict[str, Any]]) -> list[Any]:
+    def _looked(self, worker: Worker, pause: float) -> None:
+        worker.is_looking = False
+        if worker.is_up:
+            self._nudge(worker, pause)
+
+    # The dashboards
+
+    def _dashboard(self) -> Process | None:
+        up = [d for d in self.dashboards if d.is_up]
+        return self._rng.choice(up) if up else None
+
+    def request(self, call: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """A request to a dashboard; `done` with an error where there is none, or it dies over it."""
+        dashboard = self._dashboard()
+        if dashboard is None:
+            done(ConnectionError())
+        elif dashboard.is_frozen:
+            dashboard.waiting.append(lambda: self.kernel.run(dashboard, call, done))
+        else:
+            self.kernel.run(dashboard, call, done)
+
+    def exchange(self, raws: list[dict[str, Any]], answer: Callable[[list[Any] | None], None]) -> None:
         """The second path."""
-        with self._web.running():
-            return second_path.exchange(raws)
+        answers: list[Any] = []
+
+        def call() -> None:
+            answers.extend(second_path.exchange(raws))
+
+        def refused() -> None:
+            try:
+                call()
+            except MessageError as error:
+                raise ConnectionError from error
+
+        self.request(refused, lambda error: answer(answers if error is None else None))
+
+
+def _look(pauses: list[float]) -> None:
+    """As the ticker does; the last of `pauses` is the seconds until the next look."""
+    interval = Cluster.objects.values_list("heartbeat_interval_ms", flat=True).get() / 1000
+    membership.look_if_due(interval)
+    at = decide.next_wake()
+    if at is not None and at <= clock.now():
+        with cluster_lock() as held:
+            decide.due(held)
+        at = decide.next_wake()
+    pauses.append(interval if at is None else min(interval, max(0.001, at - clock.now())))

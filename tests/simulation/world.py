@@ -14,26 +14,31 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from django.db import connection
 
-from monitoring.core.messages import Assignment, open_down
-from monitoring.core.model import Refused
+from monitoring.core.messages import Assignment, MessageError, open_down
 from monitoring.models import Cluster, Dependency, Group, Node, PreferredOwner, Resource, ResourceType
 from monitoring.node import clock as node_clock
-from monitoring.node import context, member, resource
-from monitoring.service import clock, intents, journal, publish
+from monitoring.node import context, inheritance, member, probes, resource
+from monitoring.service import clock, journal, publish, refusals
+from monitoring.service.fencing import work
 from tests.simulation import law
 from tests.simulation.faults import Faults, Step
+from tests.simulation.fencing import Fencing
+from tests.simulation.guard import Leftovers
 from tests.simulation.law import Grants, Word
 from tests.simulation.loop import BootClock
-from tests.simulation.machine import TYPE, Courier, Machine
+from tests.simulation.machine import Courier, Machine
 from tests.simulation.network import Network
-from tests.simulation.server import Servers
+from tests.simulation.operators import TERMS, Operators
+from tests.simulation.program import TYPE
+from tests.simulation.schedule import NODES
+from tests.simulation.server import Servers, Worker
 
 SHAPES = (
     (((),), ((0,),), ((1,),)),
@@ -41,8 +46,6 @@ SHAPES = (
     (((),), ((),), ((0, 1),)),
 )
 """Dependency expressions by place in the group: a chain, a diamond, an alternative."""
-TERMS = ((500, 3000, 500), (500, 2000, 300), (1000, 4000, 500), (300, 1500, 400))
-"""Heartbeat interval, lease and margin in milliseconds."""
 REST = 45.0
 """Seconds within which everything comes to rest once the faults have stopped."""
 QUIET = 3.0
@@ -62,14 +65,22 @@ class World:
         self.servers = Servers(self.rng, self._time, self.at)
         self.network = Network(self.rng, self._time, self.at)
         self.network.server = self.servers
-        self.servers.on_change = self._service_changed
+        self.servers.on_change, self.servers.on_queue = self.network.look, self.network.put_up
+        self.servers.on_start = self._worker_started
         self.machines = self.network.machines
         self.requires: dict[int, tuple[tuple[int, ...], ...]] = {}
         self.members: dict[int, set[int]] = {}
         self._grants = Grants()
+        self._maintenance = law.Maintenance()
+        self.fencing = Fencing(self)
+        self._named: dict[int, Machine] = {}
         self._build()
         self.word = Word.at_first(self.requires, self.members)
+        self.operators = Operators(self)
         self.faults = Faults(self)
+
+    def _worker_started(self, worker: Worker) -> None:
+        self.fencing.look(worker)
 
     def _time(self) -> float:
         return self.now
@@ -84,18 +95,26 @@ class World:
             heartbeat_interval_ms=interval,
             lease_ms=lease,
             margin_ms=margin,
-            quarantine_threshold=0,
+            quarantine_threshold=self.rng.choice((0, 0, 0, 1, 2)),
+            quarantine_duration_s=60,
         )
         kind = ResourceType.objects.create(
-            name=TYPE, dll_name="sim", is_alive_ms=1500, pending_timeout_ms=2500
+            name=TYPE,
+            dll_name="sim",
+            looks_alive_ms=400,
+            is_alive_ms=1500,
+            pending_timeout_ms=2500,
+            deadlock_timeout_ms=3000,
         )
         for number in range(self.rng.choice((2, 2, 3))):
             row = Node.objects.create(name=f"NODE{number + 1}", key=f"{number}" * 64)
             start, rate = self.rng.uniform(0, 1e6), 1 + self.rng.uniform(-1e-3, 1e-3)
             boot = BootClock(self._time, start, rate)
             self.machines[row.name] = Machine(
-                row.name, row.key, self.rng, _home(), boot, self.at, self.requires, self.network
+                row.name, row.key, self.rng, _home() / row.name, boot, self.at, self.requires, self.network
             )
+        if self.rng.random() < 0.5:
+            self.fencing.build()
         for number in range(self.rng.choice((1, 2))):
             self._build_group(number, kind)
 
@@ -138,19 +157,22 @@ class World:
     def play(self, schedule: list[Step]) -> None:
         """Play a schedule, let the faults stop, and see that everything comes to rest."""
         with self._in_place():
-            self.servers.start()
+            for process in self.servers.all:
+                self.servers.start(process)
             for machine in self.machines.values():
                 machine.start()
             for step in schedule:
-                self.at(step.at, lambda step=step: self.faults.do(step))  # type: ignore[misc]
+                self.at(step.at, partial(self.faults.do, step))
             self._until(max((s.at for s in schedule), default=0.0) + 1.0)
             self.faults.stop()
+            self.operators.end_exceptions()
             self._come_to_rest()
             self.word.check_remembered()
             self._bring_back()
             self._come_to_rest()
             law.check_all_back()
             law.check_history()
+            self.operators.check_kept()
 
     def _until(self, end: float) -> None:
         while self._queue and self._queue[0][0] <= end:
@@ -181,72 +203,80 @@ class World:
         """What really runs, or is held, on each machine."""
         return {name: machine.running() for name, machine in self.machines.items()}
 
-    # Operators
-
-    def click(self, kind: str, **target: Any) -> None:
-        """An operator's intent; a refusal changes nothing."""
-        rid = target.get("resource", 0)
-        gid = next((g for g, rids in self.members.items() if rid in rids), target.get("group", 0))
-        before, self.word = self.word, self.word.after(kind, gid, rid)
-        try:
-            self.servers.submit(kind, **target)
-        except Refused as refused:
-            self.word = before
-            self.note(f"refused: {kind} {target}: {refused.message}")
-        else:
-            self.note(f"accepted: {kind} {target}")
-
     def _bring_back(self) -> None:
         """What an operator does after such a night: resume the nodes, bring back what was given up."""
         for row in Node.objects.filter(paused=True):
-            self.click("resume", node=row.pk)
+            self.operators.click("resume", node=row.pk)
         for group in Group.objects.filter(persistent_online=True):
-            self.click("online", group=group.pk)
+            self.operators.click("online", group=group.pk)
 
     # The real parts, put in place
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:
-        add, after_commit = journal.add, publish.after_commit
+        add, after_commit, kernel = journal.add, publish.after_commit, self.servers.kernel
 
         def told(held: Any, text: str, **more: Any) -> Any:
-            self.servers.point()
             self.note(f"history {held.cluster.last_event + 1}: {text}")
             return add(held, text, **more)
 
         def committed(held: Any) -> None:
-            self.servers.point()
-            after_commit(held)
+            self.operators.committed(held)
             self.servers.committed()
+            with kernel.unwatched():
+                for node, _, message in held.messages:
+                    if isinstance(message, Assignment):
+                        self._grants.check(node, message, self.word)
+                if self.operators.has_maintained:
+                    self._maintenance.check(message for _, _, message in held.messages)
+            kernel.point()
+            after_commit(held)
 
+        def statement(execute: Callable[..., Any], *arguments: Any) -> Any:
+            kernel.point()
+            return execute(*arguments)
+
+        leftovers = Leftovers(self.machines)
         with ExitStack() as stack:
             for target, name, value in (
-                (clock, "time", self.servers.clocks),
+                (clock, "time", kernel),
                 (clock, "_offset", 0.0),
                 (journal, "add", told),
                 (publish, "after_commit", committed),
+                (refusals, "count", self._refused),
                 (publish, "announce", lambda held: None),
                 (publish, "send_task", self._send_task),
+                (work, "time", kernel),
+                (work, "_over_since", {}),
+                (work, "_carry_out", self.fencing.carry_out),
+                (inheritance, "keeper", leftovers),
+                (inheritance, "record", leftovers),
+                (inheritance, "marks", leftovers),
                 (node_clock, "now", lambda: asyncio.get_running_loop().time()),
+                (probes, "time", _PerfCounter),
                 (member, "Courier", Courier),
                 (resource, "in_thread", _at_once),
                 (context, "in_thread", _at_once),
             ):
                 stack.enter_context(mock.patch.object(target, name, value))
+            stack.callback(self._end_threads)
+            stack.enter_context(connection.execute_wrapper(statement))
             yield
 
-    def _send_task(self, name: str, queue: str, args: list[Any]) -> None:
-        if name == "node.command":
-            node = queue.removeprefix("node.")
-            message = open_down(args[0], node, self.machines[node].key)
-            if isinstance(message, Assignment):
-                self._grants.check(node, message, self.word)
-            self.note(f"to {node}: {message}")
-        self.network.send_task(name, queue, args)
+    def _refused(self, node: int | None, reason: str) -> None:
+        self.note(f"refused a message in the name of node {node}: {reason}")
 
-    def _service_changed(self) -> None:
-        self.network.service_is_up = self.servers.is_up
-        self.network.look()
+    def _end_threads(self) -> None:
+        """What still waits somewhere must not wake in the next world."""
+        for process in self.servers.all:
+            self.servers.kernel.kill(process)
+
+    def _send_task(self, name: str, queue: str, args: list[Any]) -> None:
+        self.servers.kernel.point()
+        if self.trace is not None and name == "node.command":
+            node = queue.removeprefix("node.")
+            self.note(f"to {node}: {_shown(args[0], node, self.machines[node].key)}")
+        self.network.send_task(name, queue, args)
 
     # For schedules, which name things by their place
 
@@ -258,18 +288,30 @@ class World:
         return rids[place % len(rids)]
 
     def machine_at(self, place: int) -> Machine:
-        return list(self.machines.values())[place % len(self.machines)]
+        """A machine by its number; from NODES on the one that owns a group now, and stays meant by it."""
+        if place < NODES:
+            return list(self.machines.values())[place % len(self.machines)]
+        if place not in self._named:
+            owner = Group.objects.filter(pk=self.group_at(place - NODES)).values_list(
+                "owner__name", flat=True
+            )
+            self._named[place] = self.machines.get(owner.get() or "") or self.machine_at(place % NODES)
+        return self._named[place]
 
-    def target_of(self, kind: str, group: int, node: int, place: int) -> dict[str, Any]:
-        """What a click of this kind is about."""
-        gid = self.group_at(group)
-        name = self.machine_at(node).name
-        if kind in intents.NODE_KINDS:
-            return {"node": Node.objects.values_list("pk", flat=True).get(name=name)}
-        if kind in intents.RESOURCE_KINDS:
-            return {"resource": self.resource_at(gid, place)}
-        to = Node.objects.values_list("pk", flat=True).get(name=name) if kind == "move" and place else None
-        return {"group": gid, "node": to}
+
+class _PerfCounter:
+    """In place of the module `time` where probes are timed."""
+
+    @staticmethod
+    def perf_counter() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _shown(raw: Any, node: str, key: str) -> str:
+    try:
+        return str(open_down(raw, node, key))
+    except MessageError as error:
+        return f"what it will refuse: {error}"
 
 
 async def _at_once(function: Callable[[], Any]) -> Any:
