@@ -53,7 +53,7 @@ def test_a_failing_seed_shrinks_to_the_few_steps_that_it_takes():
 @pytest.fixture(scope="module")
 def noticed() -> str:
     """One line for each planted mistake: which seed shows it first, if one does."""
-    return simulate("--mutations", "--seeds", str(SEEDS_A_MUTATION), "--workers", "2", timeout=550).stdout
+    return simulate("--mutations", "--seeds", str(SEEDS_A_MUTATION), "--workers", "2", timeout=1100).stdout
 
 
 @pytest.mark.timeout(1200)
