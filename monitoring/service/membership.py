@@ -260,4 +260,7 @@ def came_up(held: Held, node: Node, *, by_policy: bool) -> None:
         owner = world.nodes.get(group.owner_id or 0)
         if group.owner_id == node.pk or owner is None or owner.lost:
             wanted.append(group.pk)
-    decide.run(held, wanted)
+    if _observer is None:  # others may be starting too: only who observes knows whom to wait for
+        held.dirty.update(wanted)
+    else:
+        decide.run(held, wanted)

@@ -199,3 +199,17 @@ def test_an_agent_that_is_stopped_in_order_did_not_drop_out(time: Time, nodes: l
         one.refresh_from_db()
         pass_by(time, 1, one, two)
     assert state(one) is NodeState.UP
+
+
+def test_a_node_that_joins_through_a_dashboard_gets_no_groups_before_the_others_were_awaited(
+    nodes: list[Node], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dashboard does not observe: it leaves it to the cluster service to decide who is lost."""
+    one, two = nodes
+    group = make("G")
+    Node.objects.update(state=NodeState.DOWN)
+    monkeypatch.setattr(membership, "_observer", None)
+    beat(two, 1, incarnation=two.incarnation + 1)
+    group.refresh_from_db()
+    assert group.owner == one
+    assert group.wake_at is not None

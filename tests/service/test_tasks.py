@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from unittest.mock import Mock
 
 import pytest
 from celery.worker import state as worker_state
@@ -13,9 +14,11 @@ from monitoring.service import tasks
 
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made; none takes any time."""
+    """The pauses that were made; none takes any time. No connection of another test is touched."""
     made: list[float] = []
     monkeypatch.setattr(time, "sleep", made.append)
+    monkeypatch.setattr(tasks, "close_old_connections", lambda: None)
+    monkeypatch.setattr(tasks, "connection", Mock())
     return made
 
 
