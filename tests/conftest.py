@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,15 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+@pytest.fixture(autouse=True)
+def no_observer() -> Generator[None, None, None]:
+    """Whoever made the process of the tests an observer of the nodes leaves none to the next test."""
+    yield
+    membership = sys.modules.get("monitoring.service.membership")
+    if membership is not None:
+        vars(membership)["_observer"] = None
 
 
 @pytest.fixture(scope="session")
