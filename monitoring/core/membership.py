@@ -126,9 +126,10 @@ class Watch:
 class Grants:
     """Nodes that may hold a longer lease than they are granted now, as one observer has seen them.
 
-    A setting that is made shorter counts once the longest lease that was granted before has
-    run out. Every heartbeat that the observer's cluster service answers after it saw the new
-    setting was sent after it, or renews by no more; so it waits for one longer lease.
+    A setting that is made shorter counts once the longest lease that was granted before has run
+    out. Whatever answer still granted that one answers a heartbeat that was sent before the new
+    setting was written, and so before it was first seen: waiting for one longer lease from there
+    outlasts it.
     """
 
     seen: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)

@@ -4,6 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.text
 import monitoring.core.states
+import monitoring.models.members
 import monitoring.models.topology
 from django.db import migrations, models
 
@@ -60,7 +61,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=15, unique=True)),
                 ('description', models.TextField(blank=True)),
-                ('key', models.CharField(default=monitoring.models.topology.new_key, editable=False, max_length=64)),
+                ('key', models.CharField(default=monitoring.models.members.new_key, editable=False, max_length=64)),
                 ('state', models.SmallIntegerField(choices=[(-1, 'Unknown'), (0, 'Up'), (1, 'Down'), (2, 'Paused'), (3, 'Joining')], default=monitoring.core.states.NodeState['DOWN'], editable=False)),
                 ('paused', models.BooleanField(default=False, editable=False)),
                 ('state_since', models.FloatField(default=0.0, editable=False)),

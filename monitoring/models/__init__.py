@@ -3,12 +3,11 @@
 from monitoring.models.access import Attempts, Token
 from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
+from monitoring.models.members import Cluster, Node
 from monitoring.models.operations import Operation
 from monitoring.models.topology import (
-    Cluster,
     Dependency,
     Group,
-    Node,
     PossibleOwner,
     PreferredOwner,
     Resource,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Lower
 
-from monitoring.models.topology import bounded
+from monitoring.models.members import bounded
 
 
 class FenceDevice(models.Model):

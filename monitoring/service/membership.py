@@ -93,8 +93,7 @@ def look(observer: Observer) -> None:
                 if node.pk not in over:
                     _note_silence(held, node, silences[node.pk], lease)
             _heard(held, newly)
-            for node in lost:
-                _lose(held, node)
+            _lose(held, lost)
             for node in released:
                 end_quarantine(held, node.pk, "its time is over")
 
@@ -175,17 +174,25 @@ def _heard(held: Held, nodes: list[Node]) -> None:
         decide.run(held, Group.objects.values_list("pk", flat=True))
 
 
-def _lose(held: Held, node: Node) -> None:
-    """The node's lease is over, unless it was heard this very moment, or another observer was first."""
-    seen = {"incarnation": node.incarnation, "heartbeat": node.heartbeat, "state__in": MEMBERS}
-    lost = Node.objects.filter(pk=node.pk, **seen)
-    unfenced = fences.is_needed(node)
-    down = {"state": NodeState.DOWN, "state_since": held.now, "silent_since": None, "isolated": False}
-    if lost.update(**down, unfenced=unfenced):
-        how = "no heartbeat came, and its lease is over"
-        _went_down(held, node, how, waits=unfenced)
-        if unfenced:
+def _lose(held: Held, nodes: list[Node]) -> None:
+    """The leases of these nodes are over; not of one that was heard this very moment, or that another
+    observer lost first.
+
+    All are Down before any group is decided about: none goes to a node that is lost as well.
+    """
+    how = "no heartbeat came, and its lease is over"
+    waits = {node.pk: fences.is_needed(node) for node in nodes}
+    for node in [node for node in nodes if _set_lost(held, node, waits[node.pk])]:
+        _went_down(held, node, how, waits=waits[node.pk])
+        if waits[node.pk]:
             fences.node_lost(held, node, how)
+
+
+def _set_lost(held: Held, node: Node, unfenced: bool) -> bool:
+    """Write that the node is Down, where what was seen of it still holds."""
+    seen = {"incarnation": node.incarnation, "heartbeat": node.heartbeat, "state__in": MEMBERS}
+    down = {"state": NodeState.DOWN, "state_since": held.now, "silent_since": None, "isolated": False}
+    return bool(Node.objects.filter(pk=node.pk, **seen).update(**down, unfenced=unfenced))
 
 
 def leave(held: Held, node: Node) -> None:

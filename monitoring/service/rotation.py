@@ -22,7 +22,7 @@ from monitoring.core.messages import (
 )
 from monitoring.core.model import Refused
 from monitoring.models import Node, Operation
-from monitoring.models.topology import new_key
+from monitoring.models.members import new_key
 from monitoring.service import decide, journal
 from monitoring.service.lock import Held, cluster_lock
 

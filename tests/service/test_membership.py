@@ -7,7 +7,7 @@ import pytest
 from monitoring.core.messages import Heartbeat, HeartbeatAck, seal
 from monitoring.core.model import Refused
 from monitoring.core.states import NodeState
-from monitoring.models import Cluster, Event, Group, Node
+from monitoring.models import Cluster, Event, FailoverRecord, Group, Node
 from monitoring.service import clock, inbox, intents, membership
 from tests.service.conftest import Make
 
@@ -213,3 +213,19 @@ def test_a_node_that_joins_through_a_dashboard_gets_no_groups_before_the_others_
     group.refresh_from_db()
     assert group.owner == one
     assert group.wake_at is not None
+
+
+def test_of_two_nodes_lost_in_one_look_neither_gets_the_groups_of_the_other(
+    time: Time, nodes: list[Node], make: Make
+) -> None:
+    one, two = nodes
+    three = Node.objects.create(name="NODE3", state=NodeState.UP, incarnation=3)
+    group = make("G")
+    epoch = group.epoch
+    pass_by(time, 2, one, two, three)
+    pass_by(time, 4, three)
+    assert (state(one), state(two)) == (NodeState.DOWN, NodeState.DOWN)
+    group.refresh_from_db()
+    assert group.owner == three
+    assert FailoverRecord.objects.filter(group=group).count() == 1
+    assert group.epoch == epoch + 2  # one for the loss, one for the new owner
