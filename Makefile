@@ -74,19 +74,4 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements-dev.txt
 
 # What tests need beside Python packages. Root installs it, others are told.
 packages:
-	@missing=""; \
-	command -v chromium >/dev/null || missing="$$missing chromium"; \
-	command -v fence_dummy >/dev/null || missing="$$missing fence-agents"; \
-	command -v ip >/dev/null || missing="$$missing iproute2"; \
-	command -v redis-check-rdb >/dev/null || missing="$$missing redis-tools"; \
-	command -v modprobe >/dev/null || missing="$$missing kmod"; \
-	[ -d /usr/lib/ocf/resource.d/heartbeat ] || missing="$$missing resource-agents"; \
-	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
-	[ -z "$$missing" ] && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing$$missing"; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	else \
-	    echo "clusterweb: tests that need$$missing are skipped; install it to run them" >&2; \
-	fi
+	@sh tests/packages.sh
