@@ -85,6 +85,15 @@ class GroupOut(msgspec.Struct, frozen=True):
     stopped: int
 
 
+class FactOut(msgspec.Struct, frozen=True):
+    """What a resource shows about itself; `share` is a part of a whole, 0 to 1."""
+
+    name: str
+    text: str
+    warning: bool
+    share: float | None
+
+
 class ResourceOut(msgspec.Struct, frozen=True):
     """A resource with its last IsAlive; `wanted` is False where an operator took it offline."""
 
@@ -102,6 +111,7 @@ class ResourceOut(msgspec.Struct, frozen=True):
     last_failure: str
     restarts: int
     restart_threshold: int
+    facts: tuple[FactOut, ...]
 
 
 class ResourceDetailOut(msgspec.Struct, frozen=True):
@@ -264,6 +274,7 @@ def of_resource(row: resources.ResourceRow, group: str, owner: str | None) -> Re
         last_failure=row.last_failure,
         restarts=row.restarts.used,
         restart_threshold=row.restarts.limit,
+        facts=tuple(FactOut(fact.name, fact.text, bool(fact.level), fact.share) for fact in row.facts),
     )
 
 

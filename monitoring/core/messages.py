@@ -173,6 +173,19 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat", forbid_unknown_fie
     rekey: Public = ""
 
 
+class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a resource says about itself while it is up: `level` 1 is a warning, `share` a part of a whole."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+    text: Annotated[str, msgspec.Meta(max_length=400)]
+    level: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+
+
+FACTS = 40
+"""Facts of one resource at most."""
+
+
 class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """State of one resource as the node knows it.
 
@@ -183,6 +196,7 @@ class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     or the change was not asked for; `code` the event id that fits it (semantics 7) or 0.
     `checked_ms_ago`: time since the last IsAlive that said true, None before the first.
     `simulated`: the operation whose simulated failure was carried out last, 0 for none.
+    `facts`: all that it shows about itself; None where the node does not know them yet.
     """
 
     resource: Id
@@ -197,6 +211,7 @@ class ResourceReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     progress: Text = ""
     checked_ms_ago: Milliseconds | None = None
     simulated: Count = 0
+    facts: Annotated[tuple[Fact, ...], msgspec.Meta(max_length=FACTS)] | None = None
 
 
 class GroupReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -290,7 +305,7 @@ def read_envelope(raw: object) -> Envelope:
     """Check the outer form of a received envelope; its signature is checked by `open_*`."""
     try:
         return msgspec.convert(raw, Envelope)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of its types, or of half characters in a name
         raise MessageError(f"envelope: {error}") from None
 
 

@@ -86,7 +86,8 @@ def _health(resource: schema.ResourceOut) -> str:
         f"{resource.restarts} of {resource.restart_threshold} restarts used" if resource.restarts else ""
     )
     stopped = "" if resource.wanted else "stopped by an operator"
-    return resource.progress or stopped or restarts
+    warnings = "; ".join(f"{fact.name} {fact.text}" for fact in resource.facts if fact.warning)
+    return resource.progress or stopped or warnings or restarts
 
 
 def record_table(records: Sequence[schema.RecordOut], style: Style) -> str:

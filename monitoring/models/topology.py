@@ -219,6 +219,10 @@ class Resource(models.Model):
     """Cluster time of the last IsAlive whose result travelled."""
     checked_result = models.BooleanField(null=True, editable=False)
     checked_text = models.TextField(blank=True, editable=False)
+    facts = models.JSONField(default=list, editable=False)
+    """What it shows about itself while it is up: {"name", "text", "level", "share"} of each."""
+    warning = models.TextField(blank=True, editable=False)
+    """Its facts that are warnings, in one text."""
     changed = models.BigIntegerField(default=0, editable=False)
 
     class Meta:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from monitoring.core.messages import ResourceReport, event_code, said
+from monitoring.core.messages import FACTS, Fact, ResourceReport, event_code, said
 from monitoring.core.states import ResourceState
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,10 @@ class Condition:
         self.simulated = 0
         """The operation whose simulated failure was carried out last."""
         self.progress = ""
+        self._facts: dict[str, Fact] | None = None
+        """What it shows about itself; None where an earlier agent knew, and nothing was said since."""
+        self._untold = False
+        """A fact has new words that nobody has to hear at once."""
         self._name = name
         self._loop = loop
         self._next_sequence = next_sequence
@@ -69,11 +73,37 @@ class Condition:
             progress=said(self.progress),
             checked_ms_ago=None if checked is None else round((now - checked) * 1000),
             simulated=self.simulated,
+            facts=None if self._facts is None else tuple(self._facts.values()),
         )
 
     def set_progress(self, text: str) -> None:
         if self.state.is_pending and text != self.progress:
             self.progress = text
+            self._changed()
+
+    def show(self, fact: Fact) -> None:
+        """Show a fact in place of the one of its name, none for an empty text, while the resource is up.
+
+        A fact that comes or goes, or begins or ends to be a warning, is told at once.
+        """
+        if self.state.is_down or fact == (known := (self._facts or {}).get(fact.name)):
+            return
+        kept = dict(self._facts or {})
+        if fact.text:
+            kept[fact.name] = fact
+        else:
+            kept.pop(fact.name, None)
+        if len(kept) > FACTS or (not fact.text and known is None):
+            return
+        self._facts = kept
+        if fact.text and known is not None and known.level == fact.level:
+            self._untold = True
+        else:
+            self._changed()
+
+    def tell_facts(self) -> None:
+        """Now and then: tell the new words of facts."""
+        if self._untold:
             self._changed()
 
     def _set(self, state: ResourceState, *, running: bool = False, cause: str = "", code: int = 0) -> None:
@@ -83,8 +113,11 @@ class Condition:
             self._since = now
             logger.info("%s: %s%s", self._name, state.label, f" ({cause})" if cause else "")
         self.state, self.running, self.cause, self.code, self.progress = state, running, cause, code, ""
+        if state.is_down or state is ResourceState.ONLINE_PENDING:
+            self._facts = {}
         self._changed()
 
     def _changed(self) -> None:
+        self._untold = False
         self._sequence = self._next_sequence()
         self._on_change(self.id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from monitoring.core.messages import Fact, said
 from monitoring.node.calls import CURRENT, in_thread
 from monitoring.node.processes import Child, Processes
 from monitoring.node.record import Record
@@ -41,6 +42,8 @@ class Listener(Protocol):
     def signalled(self, reason: str) -> None: ...
 
     def progressed(self, text: str) -> None: ...
+
+    def show(self, fact: Fact) -> None: ...
 
 
 class NodeContext:
@@ -134,6 +137,11 @@ class NodeContext:
 
     def log(self, level: int, text: str, code: int = 0) -> None:
         self._on_loop(self._host.log, self.resource, level, text, code)
+
+    def show(self, name: str, text: str, *, level: int = 0, share: float | None = None) -> None:
+        part = None if share is None else round(min(max(share, 0.0), 1.0), 3)
+        fact = Fact(said(name)[:60] or "Fact", said(text)[:400], 1 if level > 0 else 0, part)
+        self._on_loop(self._listener.show, fact)
 
     def _on_loop(self, function: Callable[..., None], *args: Any) -> None:
         self._host.loop.call_soon_threadsafe(function, *args)

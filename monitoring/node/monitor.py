@@ -316,6 +316,7 @@ class Monitor:
         for held in self._groups.values():
             for resource in held.resources.values():
                 self._outbox.sample(resource.samples())
+                resource.tell_facts()
                 resource.trim_log()
         self._pump()
 

@@ -198,6 +198,19 @@ class Provider:
     properties: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a resource shows about itself while it is up (`Context.show`).
+
+    `level`: 0 as it should be, 1 a warning. `share`: how much of a whole, 0 to 1, for a bar.
+    """
+
+    name: str
+    text: str
+    level: int = 0
+    share: float | None = None
+
+
 class Process(Protocol):
     """A process that the DLL started through `context.spawn`."""
 
@@ -289,6 +302,16 @@ class Context(Protocol):
 
     def log(self, level: int, text: str, code: int = 0) -> None:
         """Add a line to the cluster's event history; `level` 0 information to 3 severe."""
+        ...
+
+    def show(self, name: str, text: str, *, level: int = 0, share: float | None = None) -> None:
+        """Show a fact on the resource's page, in place of the one of the same name; an empty text
+        takes it away, and all go when the resource goes down.
+
+        `level` 1 is a warning: also on the group and the overview, its begin and end in the
+        history. `share` (0 to 1) is drawn as a bar. Unchanged facts cost nothing, so that each
+        IsAlive may call it; new words of the same level travel within half a minute.
+        """
         ...
 
 

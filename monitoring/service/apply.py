@@ -8,6 +8,7 @@ from monitoring.core.state import group_state
 from monitoring.core.states import GroupState, ResourceState, Severity, Stage
 from monitoring.models import FailoverRecord, Group, Node, Operation
 from monitoring.service import drains, journal, phases
+from monitoring.service.facts import FORGOTTEN
 from monitoring.service.lock import Held
 from monitoring.service.snapshot import GroupRows, changed_fields
 
@@ -90,7 +91,7 @@ def _resources(held: Held, rows: GroupRows, group: Group, before: GroupView, aft
             "simulate_at": view.simulate_at,
         }
         if new_epoch:
-            values |= {"sequence": 0, "failed_attempt": 0, "progress": ""}
+            values |= {"sequence": 0, "failed_attempt": 0, "progress": "", **FORGOTTEN}
         changed = changed_fields(row, values)
         if "state" in changed:
             row.state_since = held.now

@@ -5,7 +5,7 @@ from __future__ import annotations
 from monitoring.core.messages import HIGHEST, GroupReport, ProbeSample, Release, Report, ResourceReport
 from monitoring.core.states import ResourceState, Severity
 from monitoring.models import Group, Node, ProbeTime, Resource
-from monitoring.service import decide, journal, phases, snapshot
+from monitoring.service import decide, facts, journal, phases, snapshot
 from monitoring.service.lock import Held, cluster_lock
 from monitoring.service.membership import MEMBERS
 
@@ -21,6 +21,8 @@ REPORTED = (
     "checked_at",
     "checked_result",
     "simulated",
+    "facts",
+    "warning",
 )
 """What a report may change of a resource."""
 
@@ -111,6 +113,8 @@ def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> 
         row.checked_result = False
     row.sequence, row.running, row.progress = item.sequence, item.running, item.progress
     row.simulated = item.simulated
+    if item.facts is not None:
+        facts.take(held, group, row, item)
     held.resources.add(row.pk)
     held.groups.add(group.pk)
     if state is not before:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from monitoring.live import feed
@@ -15,6 +15,7 @@ WORDS = st.sampled_from(["seq", "groups", "nodes", "resources", "operations", "t
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@example({"\ud800": None})
 @given(st.one_of(fuzz.ANYTHING, st.dictionaries(WORDS, st.one_of(fuzz.ANYTHING, st.lists(st.integers())))))
 def test_what_is_no_announcement_is_passed_over(message: Any) -> None:
     change = feed.announced(message)

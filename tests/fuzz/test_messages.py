@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from monitoring.core.messages import (
@@ -50,6 +50,7 @@ def test_a_type_without_a_strategy_is_noticed() -> None:
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@example({"\ud800": None})
 @given(
     st.one_of(
         fuzz.ANYTHING,

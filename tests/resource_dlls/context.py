@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.resource_dlls import registry
-from monitoring.resource_dlls.api import Provider, ResourceDLL
+from monitoring.resource_dlls.api import Fact, Provider, ResourceDLL
 
 RUN_SERVICE = (
     "import importlib, json, sys; module, name = sys.argv[1].split(':');"
@@ -86,6 +86,7 @@ class LocalContext:
         state_dir.mkdir(parents=True, exist_ok=True)
         self.failures: list[str] = []
         self.lines: list[tuple[int, str, int]] = []
+        self.facts: dict[str, Fact] = {}
         self._processes: list[RunningProcess] = []
 
     def spawn(
@@ -153,6 +154,11 @@ class LocalContext:
 
     def log(self, level: int, text: str, code: int = 0) -> None:
         self.lines.append((level, text, code))
+
+    def show(self, name: str, text: str, *, level: int = 0, share: float | None = None) -> None:
+        self.facts[name] = Fact(name, text, level, share)
+        if not text:
+            del self.facts[name]
 
 
 def make(type_name: str, context: LocalContext, **properties: Any) -> ResourceDLL:

@@ -29,7 +29,8 @@ _DOWN = (NodeState.DOWN, NodeState.UNKNOWN)
 class Spot:
     """One resource at a glance; `wanted` is False where an operator took it offline.
 
-    `failure` is why it failed last, where it is Failed now. Times are cluster time.
+    `failure` is why it failed last, where it is Failed now. `warning`: what it warns of while it
+    is up. Times are cluster time.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Spot:
     restart_at: float | None
     retry_at: float | None
     failure: str
+    warning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class Card:
     def failure(self) -> str:
         """Why the first of its failed resources failed, "" where none is."""
         return next((f"{spot.name}: {spot.failure}" for spot in self.spots if spot.failure), "")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its resources warn of."""
+        return tuple(f"{spot.name}: {spot.warning}" for spot in self.spots if spot.warning)
 
     @property
     def away(self) -> bool:
@@ -137,7 +144,7 @@ class Overview:
 
 
 def overview(only: Collection[int] | None = None) -> Overview:
-    """All of it, or with the cards of some groups `only`. Nine queries, ten where a node is fenced."""
+    """All of it, or with the cards of some groups `only`. Ten queries, eleven where a node is fenced."""
     cluster = Cluster.objects.first() or Cluster()
     fenceable = Exists(FenceStep.objects.filter(node=OuterRef("pk")))
     nodes = list(Node.objects.order_by("id").annotate(fenceable=fenceable))
@@ -153,7 +160,9 @@ def overview(only: Collection[int] | None = None) -> Overview:
     stores = storage_groups([node.pk for node in nodes])
     return Overview(
         health=_not_fenced(nodes, fences, [(name, owner) for _, name, _, owner, _ in all_groups])
-        or _health(nodes, [(name, GroupState(state), want) for _, name, state, _, want in all_groups]),
+        or _health(
+            nodes, [(name, GroupState(state), want) for _, name, state, _, want in all_groups], _warning()
+        ),
         columns=tuple(
             _column(node, hosted[node.pk], stores.get(node.pk, 0), fences.get(node.pk)) for node in nodes
         ),
@@ -179,12 +188,14 @@ def cards(only: Collection[int] | None = None) -> tuple[Card, ...]:
     spots: dict[int, list[Spot]] = defaultdict(list)
     fields = (
         *("group_id", "id", "name", "type__name", "state", "persistent_online"),
-        *("restart_at", "retry_at", "last_failure"),
+        *("restart_at", "retry_at", "last_failure", "warning"),
     )
-    for group, id, name, kind, number, wanted, restart, retry, failure in resources.values_list(*fields):
+    for group, id, name, kind, number, wanted, restart, retry, failure, warning in resources.values_list(
+        *fields
+    ):
         state = ResourceState(number)
         why = failure if state is ResourceState.FAILED else ""
-        spots[group].append(Spot(id, name, kind, state, wanted, restart, retry, why))
+        spots[group].append(Spot(id, name, kind, state, wanted, restart, retry, why, warning))
     needs = _requirements(only)
     preferred = preferred_owners(only)
     return tuple(
@@ -273,7 +284,13 @@ def _not_fenced(
     return Health("bad" if failed else "warn", f"{_names(names)} {what}{waits}", detail)
 
 
-def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, bool]]) -> Health:
+def _warning() -> str:
+    """Which resources warn of something. One query."""
+    names = list(Resource.objects.exclude(warning="").order_by("name").values_list("name", flat=True))
+    return f"{_names(names)} warn{'s' if len(names) == 1 else ''}" if names else ""
+
+
+def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, bool]], warning: str) -> Health:
     nodes = list(nodes)
     down = [node.name for node in nodes if node.state in _DOWN]
     paused = [node.name for node in nodes if node.state == NodeState.PAUSED and node.paused]
@@ -286,6 +303,7 @@ def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, boo
             f"{_names(isolated)} {_is(isolated)} isolated" if isolated else "",
             f"{_names(kept_out)} {_is(kept_out)} quarantined" if kept_out else "",
             f"{_names(paused)} {_is(paused)} paused" if paused else "",
+            warning,
         )
         if part
     )
@@ -320,7 +338,7 @@ def _health(nodes: Iterable[Node], groups: Collection[tuple[str, GroupState, boo
             f"{online} of {_count(groups, 'group')} online, {_names(named[GroupState.PENDING])} on the way",
             detail,
         )
-    tone = "warn" if down or paused or kept_out or isolated else "ok"
+    tone = "warn" if down or paused or kept_out or isolated or warning else "ok"
     up = len(nodes) - len(down)
     if online == count:
         which = f"All {count} groups" if count > 1 else "The group is"

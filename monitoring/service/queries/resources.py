@@ -23,6 +23,20 @@ TYPES_VALUE = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """`level` 1 is a warning; `share` a part of a whole, 0 to 1."""
+
+    name: str
+    text: str
+    level: int
+    share: float | None
+
+    @property
+    def percent(self) -> int:
+        return round((self.share or 0.0) * 100)
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceRow:
     """One resource with its state, its last check and what its failure policy still allows.
 
@@ -45,6 +59,12 @@ class ResourceRow:
     restarts: Budget
     restart_at: float | None
     retry_at: float | None
+    facts: tuple[Fact, ...]
+    """What it shows about itself, warnings first."""
+
+    @property
+    def warnings(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts if fact.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +143,7 @@ def resource_row(resource: Resource, now: float) -> ResourceRow:
         ),
         restart_at=resource.restart_at,
         retry_at=resource.retry_at,
+        facts=tuple(sorted((Fact(**fact) for fact in resource.facts), key=lambda fact: -fact.level)),
     )
 
 
