@@ -114,6 +114,32 @@ class ResourceOut(msgspec.Struct, frozen=True):
     facts: tuple[FactOut, ...]
 
 
+class ProbeOut(msgspec.Struct, frozen=True):
+    """Times of LooksAlive or IsAlive, in milliseconds: of the last `calls` calls before `at`.
+
+    `limit_ms`: a call that takes as long fails the resource; `recommended_ms` is advice.
+    """
+
+    entry_point: str
+    at: datetime
+    calls: int
+    last_ms: float
+    p50_ms: float
+    p99_ms: float
+    slowest_ms: float
+    interval_ms: int
+    recommended_ms: float
+    limit_ms: int
+
+
+class ProbesOut(msgspec.Struct, frozen=True):
+    """Times of an entry point of one of many resources."""
+
+    resource: str
+    type: str
+    probe: ProbeOut
+
+
 class ResourceDetailOut(msgspec.Struct, frozen=True):
     """A resource with its configuration. `requires` is an AND of ORs of resource names."""
 
@@ -127,6 +153,8 @@ class ResourceDetailOut(msgspec.Struct, frozen=True):
     is_alive_ms: int
     pending_timeout_ms: int
     deadlock_timeout_ms: int
+    separate_monitor: bool
+    probes: tuple[ProbeOut, ...]
 
 
 class GroupDetailOut(msgspec.Struct, frozen=True):
@@ -292,6 +320,23 @@ def of_resource_detail(found: resources.ResourceDetail, hidden: frozenset[str]) 
         is_alive_ms=found.intervals.is_alive_ms,
         pending_timeout_ms=found.intervals.pending_timeout_ms,
         deadlock_timeout_ms=found.intervals.deadlock_timeout_ms,
+        separate_monitor=found.separate_monitor,
+        probes=tuple(of_probe(stat) for stat in found.probes),
+    )
+
+
+def of_probe(stat: resources.ProbeStat) -> ProbeOut:
+    return ProbeOut(
+        entry_point=stat.entry_point,
+        at=time(stat.at),
+        calls=stat.calls,
+        last_ms=stat.last_ms,
+        p50_ms=stat.p50_ms,
+        p99_ms=stat.p99_ms,
+        slowest_ms=stat.slowest_ms,
+        interval_ms=stat.interval_ms,
+        recommended_ms=stat.recommended_ms,
+        limit_ms=stat.limit_ms,
     )
 
 

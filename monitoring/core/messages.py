@@ -232,7 +232,9 @@ class ProbeSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Times of the probes of one resource since the last sample.
 
     Milliseconds of the slowest and the mean call, the number of calls and of those that
-    said no, and the last IsAlive result.
+    said no, and the last IsAlive result. Then of a longer stretch, the last `window` calls
+    (0: not told): milliseconds of the last one, of the median, of what 99 in 100 did not exceed,
+    and of the slowest.
     """
 
     resource: Id
@@ -243,6 +245,11 @@ class ProbeSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_ms: Annotated[float, msgspec.Meta(ge=0, le=AGES)]
     last_result: bool
     last_text: Text = ""
+    window: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+    last_ms: Annotated[float, msgspec.Meta(ge=0, le=AGES)] = 0.0
+    p50_ms: Annotated[float, msgspec.Meta(ge=0, le=AGES)] = 0.0
+    p99_ms: Annotated[float, msgspec.Meta(ge=0, le=AGES)] = 0.0
+    slowest_ms: Annotated[float, msgspec.Meta(ge=0, le=AGES)] = 0.0
 
 
 class Report(msgspec.Struct, frozen=True, tag="report", forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.core.management.color import Style
 
 from monitoring.api import schema
-from monitoring.management.tables import clock_time, duration, since, table
+from monitoring.management.tables import clock_time, duration, milliseconds, since, table
 
 
 def status(
@@ -88,6 +88,31 @@ def _health(resource: schema.ResourceOut) -> str:
     stopped = "" if resource.wanted else "stopped by an operator"
     warnings = "; ".join(f"{fact.name} {fact.text}" for fact in resource.facts if fact.warning)
     return resource.progress or stopped or warnings or restarts
+
+
+def probe_table(every: Sequence[schema.ProbesOut], style: Style) -> str:
+    """p50, p99 and slowest are of the last calls, whose number is told."""
+    rows = [[found.resource, found.type, *_probe_cells(found.probe)] for found in every]
+    head = [
+        "RESOURCE",
+        "TYPE",
+        "CALL",
+        "LAST",
+        "P50",
+        "P99",
+        "SLOWEST",
+        "CALLS",
+        "EVERY",
+        "ADVISED",
+        "FAILS AT",
+    ]
+    return table(head, rows, style)
+
+
+def _probe_cells(probe: schema.ProbeOut) -> list[str]:
+    took = (probe.last_ms, probe.p50_ms, probe.p99_ms, probe.slowest_ms)
+    limits = (probe.interval_ms, probe.recommended_ms, probe.limit_ms)
+    return [probe.entry_point, *map(milliseconds, took), str(probe.calls), *map(milliseconds, limits)]
 
 
 def record_table(records: Sequence[schema.RecordOut], style: Style) -> str:

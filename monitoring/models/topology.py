@@ -223,6 +223,8 @@ class Resource(models.Model):
     """What it shows about itself while it is up: {"name", "text", "level", "share"} of each."""
     warning = models.TextField(blank=True, editable=False)
     """Its facts that are warnings, in one text."""
+    newest_times = models.JSONField(default=dict, editable=False)
+    """What was told last of the times of each entry point (see `service.probe_times`)."""
     changed = models.BigIntegerField(default=0, editable=False)
 
     class Meta:

@@ -1,19 +1,18 @@
 """Calls the entry points of one resource, so that a slow or hung one costs this resource only.
 
-An `async` entry point runs on the monitor's loop; a plain one on a thread of the resource's
-own, made when first needed. A thread that hangs is abandoned, and the next call gets a new one.
+An `async` entry point runs on the monitor's loop; a plain one on a thread, one call after the
+other (see `threads`). A call that hangs is abandoned with its thread, and the next gets another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
-from queue import SimpleQueue
 from typing import Any
 
+from monitoring.node import threads
 from monitoring.resource_dlls.api import ResourceDLL
 
 Function = Callable[[], Any]
@@ -42,7 +41,8 @@ class EntryPoints:
         self._loop = loop
         self._name = name
         self._functions = {n: _resolve(dll, n) for n in ENTRY_POINTS}
-        self._thread: OwnThread | None = None
+        self._plain: asyncio.Future[None] | None = None
+        """Done once the plain call that was begun last has returned."""
 
     async def call(self, name: str) -> Any:
         """Run one entry point and return its result; its exceptions pass through.
@@ -54,10 +54,20 @@ class EntryPoints:
             return None
         if is_async:
             return await _contained(function)
-        if self._thread is None:
-            self._thread = OwnThread(self._loop, self._name)
-        result = await self._thread.run(function)
+        result = await self._on_a_thread(function)
         return await result if inspect.isawaitable(result) else result
+
+    async def _on_a_thread(self, function: Function) -> Any:
+        while self._plain is not None and not self._plain.done():
+            await asyncio.wait({self._plain})  # one that nobody hears any more
+        self._plain = self._loop.create_future()
+        heard: asyncio.Future[Any] = self._loop.create_future()
+        try:
+            _begin(self._loop, function, (self._plain, heard), self._name)
+        except RuntimeError:  # there can be no more threads
+            self._plain = None
+            raise
+        return await heard
 
     async def call_beside(self, name: str) -> Any:
         """Run an entry point that may interrupt others (Terminate): a plain one gets a fresh thread."""
@@ -70,18 +80,17 @@ class EntryPoints:
     @property
     def is_busy(self) -> bool:
         """A plain call runs, heard or not."""
-        return self._thread is not None and self._thread.is_busy
+        return self._plain is not None and not self._plain.done()
 
     async def settle(self, seconds: float) -> None:
-        """Give a plain call that was left running some time to return, then abandon its thread."""
-        if self._thread is not None and not await self._thread.idle_within(seconds):
-            self.abandon()
+        """Give a plain call that was left running some time to return, then abandon it."""
+        if self._plain is not None and self.is_busy:
+            await asyncio.wait({self._plain}, timeout=seconds)
+        self.abandon()
 
     def abandon(self) -> None:
-        """Let the thread end by itself whenever its call returns."""
-        if self._thread is not None:
-            self._thread.leave()
-            self._thread = None
+        """Go on without a call that has not returned; its thread is free whenever it does."""
+        self._plain = None
 
 
 ENTRY_POINTS = ("open", "adopt", "online", "offline", "terminate", "looks_alive", "is_alive", "close")
@@ -98,43 +107,6 @@ def _resolve(dll: ResourceDLL, name: str) -> tuple[Function | None, bool]:
         return _resolve(dll, "terminate")
     function = getattr(dll, name)
     return function, inspect.iscoroutinefunction(function)
-
-
-class OwnThread:
-    """A thread that runs the plain entry points of one resource, one after the other."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
-        self._loop = loop
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._busy: asyncio.Future[Any] | None = None
-        threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    def run(self, function: Function) -> asyncio.Future[Any]:
-        """Queue a call; the future is cancelled without effect on the call."""
-        returned: asyncio.Future[Any] = self._loop.create_future()
-        heard: asyncio.Future[Any] = self._loop.create_future()
-        self._busy = returned
-        context = copy_context()
-        self._jobs.put(lambda: _perform(self._loop, context.run, function, (returned, heard)))
-        return heard
-
-    @property
-    def is_busy(self) -> bool:
-        return self._busy is not None and not self._busy.done()
-
-    async def idle_within(self, seconds: float) -> bool:
-        """Wait until no call runs any more; False where one still does."""
-        if self._busy is None or not self.is_busy:
-            return True
-        done, _ = await asyncio.wait({self._busy}, timeout=seconds)
-        return bool(done)
-
-    def leave(self) -> None:
-        self._jobs.put(None)
-
-    def _work(self) -> None:
-        while job := self._jobs.get():
-            job()
 
 
 async def _contained(function: Function) -> Any:
@@ -165,14 +137,19 @@ def hear_out(task: asyncio.Future[Any]) -> None:
 
 
 async def in_thread(function: Function) -> Any:
-    """Run a blocking function on a fresh thread: no pool that hung calls could fill."""
+    """Run a blocking function on a thread; others that hang keep none from it."""
     loop = asyncio.get_running_loop()
     heard: asyncio.Future[Any] = loop.create_future()
-    context = copy_context()
-    threading.Thread(
-        target=_perform, args=(loop, context.run, function, (heard,)), name="call", daemon=True
-    ).start()
+    _begin(loop, function, (heard,), "call")
     return await heard
+
+
+def _begin(
+    loop: asyncio.AbstractEventLoop, function: Function, futures: tuple[asyncio.Future[Any], ...], name: str
+) -> None:
+    """Run a function on a thread, in a copy of the present context."""
+    run = copy_context().run
+    threads.shared.run(lambda: _perform(loop, run, function, futures), name)
 
 
 def _perform(
@@ -195,7 +172,8 @@ def _perform(
 def _deliver(futures: tuple[asyncio.Future[Any], ...], result: Any, error: BaseException | None) -> None:
     *silent, heard = futures
     for future in silent:
-        future.set_result(None)
+        if not future.done():
+            future.set_result(None)
     if heard.done():
         return
     if isinstance(error, (StopIteration, SystemExit, KeyboardInterrupt)):

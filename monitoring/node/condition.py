@@ -106,6 +106,12 @@ class Condition:
         if self._untold:
             self._changed()
 
+    def forget_old_facts(self) -> None:
+        """What an earlier agent showed counts no more, where this one has shown nothing in its place."""
+        if self._facts is None and not self.state.is_down:
+            self._facts = {}
+            self._changed()
+
     def _set(self, state: ResourceState, *, running: bool = False, cause: str = "", code: int = 0) -> None:
         now = self._loop.time()
         if state is not self.state:

@@ -1,8 +1,9 @@
 """Polls one resource: LooksAlive and IsAlive, each at its own interval, as semantics 1.4 says.
 
-The first IsAlive follows Online at once; LooksAlive starts at a phase of the resource's own,
-so that a node's probes are spread evenly. All wait in the event loop's one heap of timers:
-nothing is polled to find out that nothing is due.
+The first IsAlive follows Online at once. From then on both are called at a phase of the
+resource's own within their intervals, so that a node's probes are spread evenly, and stay so:
+what was late once does not move what comes after it. All wait in the event loop's one heap of
+timers: nothing is polled to find out that nothing is due.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from monitoring.core.messages import EntryPoint, ProbeSample, said
+from monitoring.node.slow import Slowness, may_be_slow, slow_after
+from monitoring.node.times import Times
 from monitoring.resource_dlls.api import ResourceError
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,9 @@ class Probed(Protocol):
     def probe_changed(self) -> None:
         """The result of IsAlive is another than before."""
 
+    def probe_slow(self, entry_point: EntryPoint, text: str) -> None:
+        """A call takes much longer than usual; an empty text: not any more."""
+
     def denied(self, reason: str) -> None:
         """A failure signal that IsAlive did not confirm."""
 
@@ -48,11 +54,13 @@ class Probed(Protocol):
 class Tally:
     """Times and results of one entry point since the last sample."""
 
-    __slots__ = ("calls", "failures", "last", "slowest", "text", "total")
+    __slots__ = ("calls", "failures", "last", "slowest", "slowness", "text", "times", "total")
 
     def __init__(self) -> None:
         self.last: bool | None = None
         self.text = ""
+        self.times = Times()
+        self.slowness = Slowness()
         self._reset()
 
     def _reset(self) -> None:
@@ -66,6 +74,7 @@ class Tally:
         self.total += seconds
         if seconds > self.slowest:
             self.slowest = seconds
+        self.times.add(seconds * 1000)
         changed = result is not self.last
         self.last, self.text = result, text
         return changed
@@ -74,6 +83,7 @@ class Tally:
         """The sample, counting from zero again; None where nothing was called."""
         if not self.calls:
             return None
+        times = self.times
         sample = ProbeSample(
             resource=resource,
             entry_point=entry_point,
@@ -83,6 +93,11 @@ class Tally:
             max_ms=round(self.slowest * 1000, 3),
             last_result=bool(self.last),
             last_text=said(self.text),
+            window=times.calls,
+            last_ms=round(times.last_ms, 3),
+            p50_ms=round(times.quantile(0.5), 3),
+            p99_ms=round(times.quantile(0.99), 3),
+            slowest_ms=round(times.slowest_ms, 3),
         )
         self._reset()
         return sample
@@ -115,7 +130,8 @@ class Prober:
         self._recheck = False
         self._tolerated = False
         self._stopped = False
-        self._called_at: float | None = None
+        self._running: tuple[EntryPoint, float] | None = None
+        """The call that runs, and since when."""
         self._watchdog: asyncio.TimerHandle | None = None
         self.tallies: dict[EntryPoint, Tally] = {LOOKS_ALIVE: Tally(), IS_ALIVE: Tally()}
         self.true_at: float | None = None
@@ -146,7 +162,7 @@ class Prober:
     def stop(self) -> None:
         """Begin no more calls. One that runs holds the resource's turn until it returns."""
         self._stopped = True
-        if self._called_at is None:
+        if self._running is None:
             self.kill()
 
     def kill(self) -> None:
@@ -158,37 +174,37 @@ class Prober:
 
     async def _run(self) -> None:
         now = self._loop.time()
-        next_is = now
-        next_looks = self._first_looks(now)
+        next_is, next_looks = now, self._first(self._looks_alive_s, now)
         while not self._stopped:
             now = self._loop.time()
             if self._retimed:
                 self._retimed = False
-                next_is, next_looks = min(next_is, now + self._is_alive_s), self._first_looks(now)
-            if self._recheck:
-                self._recheck, next_is = False, now
+                next_is, next_looks = (
+                    self._first(self._is_alive_s, now),
+                    self._first(self._looks_alive_s, now),
+                )
+            asked = self._recheck or self._signal is not None
             due = min(next_is, next_looks)
-            if due > now and self._signal is None:
+            if due > now and not asked:
                 await self._sleep_until(due)
                 continue
-            signal, self._signal = self._signal, None
-            if signal is None and next_looks <= now and next_is > now:
-                next_looks = _next(next_looks, self._looks_alive_s or float("inf"), now)
-                if await self._probe(LOOKS_ALIVE, "looks_alive"):
+            signal, self._signal, self._recheck = self._signal, None, False
+            if not asked and next_looks <= now and next_is > now:
+                said_yes = await self._probe(LOOKS_ALIVE, "looks_alive")
+                next_looks = _next(next_looks, self._looks_alive_s, self._loop.time())
+                if said_yes:
                     continue
-            next_is = self._loop.time() + self._first_or_interval()
+            is_first = self.tallies[IS_ALIVE].last is None
             if await self._probe(IS_ALIVE, "is_alive") and signal is not None:
                 self._resource.denied(signal)
+            if is_first:
+                next_is = self._first(self._is_alive_s, self._loop.time())
+            elif next_is <= self._loop.time():
+                next_is = _next(next_is, self._is_alive_s, self._loop.time())
 
-    def _first_looks(self, now: float) -> float:
-        """When LooksAlive is polled first: within its interval, at a place of the resource's own."""
-        return float("inf") if self._looks_alive_s is None else now + self._looks_alive_s * self._phase
-
-    def _first_or_interval(self) -> float:
-        """Seconds to the next IsAlive; after the first one, a part of the interval, to spread them."""
-        if self.tallies[IS_ALIVE].last is None:
-            return self._is_alive_s * (0.5 + self._phase / 2)
-        return self._is_alive_s
+    def _first(self, interval: float | None, now: float) -> float:
+        """A time within the interval from now on, at a place of the resource's own; never for None."""
+        return float("inf") if interval is None else now + interval * self._phase
 
     async def _sleep_until(self, due: float) -> None:
         self._sleep = self._loop.create_future()
@@ -210,7 +226,7 @@ class Prober:
             if self._is_over():
                 return True
             started = time.perf_counter()
-            self._called_at = self._loop.time()
+            self._running = (entry_point, self._loop.time())
             self._arm_watchdog(entry_point)
             try:
                 result = bool(await self._call(name))
@@ -220,10 +236,17 @@ class Prober:
                 logger.exception("%s of a resource", entry_point)
                 result, text = False, f"{type(error).__name__}: {error}"
             seconds = time.perf_counter() - started
-            self._called_at = None
+            self._running = None
         if self._is_over():
             return True
-        changed = self.tallies[entry_point].add(seconds, result, text)
+        tally = self.tallies[entry_point]
+        if tally.slowness.warns or may_be_slow(seconds, self._deadlock_s):
+            shown = tally.slowness.returned(
+                seconds, tally.times.usual_ms, self._deadlock_s, self._loop.time()
+            )
+            if shown is not None:
+                self._resource.probe_slow(entry_point, shown)
+        changed = tally.add(seconds, result, text)
         if entry_point == IS_ALIVE:
             self._heard_is_alive(result, changed, text, code)
         return result
@@ -248,24 +271,36 @@ class Prober:
             self._resource.probe_failed(cause, code)
 
     def _arm_watchdog(self, entry_point: EntryPoint) -> None:
-        """One timer a resource, set again only when it has run out: calls cost nothing."""
+        """One timer a resource, set again only when it has run out: calls cost next to nothing."""
         if self._watchdog is None:
-            self._watchdog = self._loop.call_later(self._deadlock_s, self._look_for_hang, entry_point)
+            slow = slow_after(self.tallies[entry_point].times.usual_ms, self._deadlock_s)
+            self._watchdog = self._loop.call_later(slow, self._look_for_hang)
 
-    def _look_for_hang(self, entry_point: EntryPoint) -> None:
+    def _look_for_hang(self) -> None:
+        """A call that runs for long is warned of, and looked at again when it has run twice as long."""
         self._watchdog = None
-        if self._called_at is None or self._stopped:
+        if self._running is None or self._stopped:
             return
-        hung_at = self._called_at + self._deadlock_s
-        if self._loop.time() < hung_at - 0.001:
-            self._watchdog = self._loop.call_at(hung_at, self._look_for_hang, entry_point)
-            return
-        self._failed(f"{entry_point} did not return within {self._deadlock_s:g} s", HUNG)
-        if not self._stopped:  # looked at again, for when it is no longer tolerated
-            self._watchdog = self._loop.call_later(self._deadlock_s, self._look_for_hang, entry_point)
+        entry_point, began = self._running
+        tally, now = self.tallies[entry_point], self._loop.time()
+        slow_at = began + slow_after(tally.times.usual_ms, self._deadlock_s)
+        hung_at = began + self._deadlock_s
+        if now < slow_at - 0.001:
+            again = slow_at
+        elif now < hung_at - 0.001:
+            shown = tally.slowness.hangs(now - began, tally.times.usual_ms, now)
+            self._resource.probe_slow(entry_point, shown)
+            again = min(hung_at, 2 * now - began)
+        else:
+            self._failed(f"{entry_point} did not return within {self._deadlock_s:g} s", HUNG)
+            if self._is_over():
+                return
+            again = now + self._deadlock_s  # for when it is no longer tolerated
+        self._watchdog = self._loop.call_at(again, self._look_for_hang)
 
 
-def _next(due: float, interval: float, now: float) -> float:
-    """The next time on the grid of `due` plus multiples of `interval` that is not past."""
-    due += interval
-    return due if due > now else now + interval
+def _next(due: float, interval: float | None, now: float) -> float:
+    """The next time on the grid of `due` plus multiples of `interval` that is not past; never for None."""
+    if interval is None:
+        return float("inf")
+    return due + interval * (max(0.0, (now - due) // interval) + 1)

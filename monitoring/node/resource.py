@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from monitoring.core.messages import ProbeSample, ResourceSpec
+from monitoring.core.messages import EntryPoint, Fact, ProbeSample, ResourceSpec
 from monitoring.core.states import ResourceState
 from monitoring.node.calls import CURRENT, Call, EntryPoints, in_thread, within
 from monitoring.node.condition import Condition
@@ -35,6 +35,8 @@ STRAY_LIMIT = 1.0
 """Seconds that an interrupted entry point has to return after Terminate, before its thread is abandoned."""
 RETRY_TERMINATE = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between tries to bring down what Terminate did not bring down; the last one repeats."""
+OLD_FACTS_COUNT = 60.0
+"""Seconds for which what an earlier agent showed is left standing, after the resource was taken over."""
 INTERRUPTED = "the agent ended before it was online"
 
 
@@ -163,6 +165,7 @@ class ManagedResource(Condition):
         if taken:
             self._instance.is_open = True
             self._prober = self._instance.prober(self, self.spec)
+            self._loop.call_later(OLD_FACTS_COUNT, self.forget_old_facts)
         else:
             self._host.log(self.id, 1, self._not_taken_over, 0)
         self._on_change(self.id)
@@ -249,6 +252,9 @@ class ManagedResource(Condition):
 
     def probe_changed(self) -> None:
         self._on_samples(self.samples())
+
+    def probe_slow(self, entry_point: EntryPoint, text: str) -> None:
+        self.show(Fact(entry_point, text, level=1))
 
     def denied(self, reason: str) -> None:
         self._host.log(self.id, 1, f"signalled a failure ({reason}), but IsAlive says that it works", 0)

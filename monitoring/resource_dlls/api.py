@@ -17,8 +17,8 @@ entry point costs its own resource only.
         def is_alive(self):
             return answers_on(self["Port"])
 
-Entry points may be plain methods, which run on a thread of the resource's own, or `async
-def`, which run on the monitor's event loop and must not block it. Publish the class under
+Entry points may be plain methods, which run on a thread that may be another one each time, or
+`async def`, which run on the monitor's event loop and must not block it. Publish the class under
 the entry point group ``clusterweb.resource_dlls`` of your package; the type then appears
 wherever types are listed.
 
@@ -142,9 +142,7 @@ def _clean_ip(prop: Property, value: Any) -> str:
 
 
 def _clean_netmask(prop: Property, value: Any) -> str:
-    text = str(value).strip().removeprefix("/")
-    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 128:
-        return str(int(text))
+    text = str(value).strip()
     try:
         network = ipaddress.ip_network(f"0.0.0.0/{text}")
     except ValueError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from monitoring.core.messages import HIGHEST, GroupReport, ProbeSample, Release, Report, ResourceReport
+from monitoring.core.messages import HIGHEST, GroupReport, Release, Report, ResourceReport
 from monitoring.core.states import ResourceState, Severity
-from monitoring.models import Group, Node, ProbeTime, Resource
-from monitoring.service import decide, facts, journal, phases, snapshot
+from monitoring.models import Group, Node, Resource
+from monitoring.service import decide, facts, journal, phases, probe_times, snapshot
 from monitoring.service.lock import Held, cluster_lock
 from monitoring.service.membership import MEMBERS
 
@@ -37,7 +37,7 @@ def take(node_id: int, report: Report) -> None:
             node.save(update_fields=["refused_messages"])
             return
         if report.number > node.reports:  # one that comes late or twice brings no news of probes
-            _samples(held, node, report.samples)
+            probe_times.take(held, node, report.samples)
         _count(node, report)
         rows.groups = _groups(held, node, report, rows)
         decide.run_rows(held, rows)
@@ -121,30 +121,3 @@ def _resource(held: Held, group: Group, row: Resource, item: ResourceReport) -> 
         row.state, row.state_since = state, held.now - item.age_ms / 1000
         phases.note(held, group, row, before, item.elapsed_ms / 1000)
     row.save(update_fields=REPORTED)
-
-
-def _samples(held: Held, node: Node, samples: tuple[ProbeSample, ...]) -> None:
-    """Keep sampled probe times, and the last IsAlive result of each resource on the node."""
-    if not samples:
-        return
-    own = Resource.objects.filter(group__owner=node)
-    known = set(own.filter(pk__in={s.resource for s in samples}).values_list("pk", flat=True))
-    ProbeTime.objects.bulk_create(
-        ProbeTime(
-            resource_id=s.resource,
-            entry_point=s.entry_point,
-            at=held.now,
-            calls=s.calls,
-            failures=s.failures,
-            mean_ms=s.mean_ms,
-            max_ms=s.max_ms,
-        )
-        for s in samples
-        if s.resource in known
-    )
-    for s in samples:
-        if s.entry_point == "IsAlive" and s.resource in known:
-            Resource.objects.filter(pk=s.resource).update(
-                checked_at=held.now, checked_result=s.last_result, checked_text=s.last_text
-            )
-            held.resources.add(s.resource)

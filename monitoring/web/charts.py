@@ -7,13 +7,13 @@ percentages of its width, so that text keeps its size on every screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from monitoring.service.queries.groups import GroupDetail
 from monitoring.service.queries.history import PhaseRow, RecordDetail
-from monitoring.service.queries.resources import ProbePoint, ResourceRow
+from monitoring.service.queries.resources import RECOMMENDED_MS, ProbePoint, ResourceRow
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, EDGE = 212, 44, 42, 12, 6
 
@@ -245,10 +245,6 @@ class Series:
     max_ms: float
     calls: int
     failures: int
-
-
-RECOMMENDED_MS: Mapping[str, float] = {"LooksAlive": 300.0, "IsAlive": 50.0}
-"""Limits advised for the two calls (semantics 1.3)."""
 
 
 def series(

@@ -63,6 +63,7 @@ def resource_context(pk: int, span: str = "1h") -> dict[str, Any] | None:
         "resource": detail.row,
         "dll_missing": dll is None,
         "private": private_properties(detail.properties, dll),
+        "probes": detail.probes,
         "charts": probe_charts(pk, now, span),
         "span": span,
         "spans": [(key, label) for key, (label, _) in SPANS.items()],
@@ -112,10 +113,11 @@ def probe_charts(pk: int, now: float, span: str) -> list[charts.Series]:
 @require_safe
 def probes(request: HttpRequest, pk: int) -> HttpResponse:
     """The probe times alone, for another span. Two queries."""
-    get_object_or_404(Resource.objects.only("pk"), pk=pk)
+    resource = get_object_or_404(Resource.objects.select_related("type"), pk=pk)
     span = request.GET.get("span", "1h")
     span = span if span in SPANS else "1h"
     context = {
+        "probes": resources.probe_stats(resource),
         "charts": probe_charts(pk, clock.now(), span),
         "span": span,
         "spans": [(key, label) for key, (label, _) in SPANS.items()],

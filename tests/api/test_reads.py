@@ -37,6 +37,16 @@ def test_groups_and_resources_are_told_in_the_words_of_the_domain(viewer: Client
     detail = get(viewer, f"resources/{resource.pk}")
     assert detail["properties"]["CommandLine"] == "sleep 1000"
     assert detail["is_alive_ms"] >= 1000
+    assert (detail["separate_monitor"], detail["probes"]) == (False, [])
+
+
+def test_probe_times_are_told_with_what_they_are_held_against(viewer: Client, evs1: Group) -> None:
+    resource = app(evs1, "Queue")
+    times = {"last_ms": 7.0, "p50_ms": 4.0, "p99_ms": 30.0, "slowest_ms": 31.0}
+    resource.newest_times = {"IsAlive": {"at": 1_700_000_000.0, "calls": 150, **times}}
+    resource.save()
+    (probe,) = get(viewer, "resources/Queue")["probes"]
+    assert probe.items() >= {"entry_point": "IsAlive", "calls": 150, "limit_ms": 300_000, **times}.items()
 
 
 def test_groups_are_filtered_by_state_and_node(viewer: Client, evs1: Group) -> None:

@@ -56,6 +56,21 @@ def test_what_does_not_exist_is_bad_input_and_named(
     assert answer.err.startswith(message)
 
 
+def test_the_slowest_probes_are_listed_first(run: Run, evs1: Group) -> None:
+    for name, p99 in (("Queue", 30.0), ("Store", 4800.0)):
+        row = app(evs1, name)
+        times = {"at": 0.0, "calls": 150, "last_ms": 7.25, "p50_ms": 4.0, "p99_ms": p99, "slowest_ms": p99}
+        row.newest_times = {"IsAlive": times}
+        row.save()
+    answer = run("probes", "--group", "EVS1")
+    head, first, second = answer.out.splitlines()
+    assert head.split()[:3] == ["RESOURCE", "TYPE", "CALL"]
+    assert first.split()[0] == "Store"
+    assert "IsAlive  7.25 ms  4 ms  4.8 s" in first
+    assert "30 ms" in second
+    assert run("probes", "--json").json[0]["probe"]["p99_ms"] == 4800.0
+
+
 def test_history_ends_with_the_newest(run: Run, evs1: Group) -> None:
     for number, kind in enumerate(("move", "failover")):
         FailoverRecord.objects.create(

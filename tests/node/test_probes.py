@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
+from monitoring.core.messages import EntryPoint
 from monitoring.node.probes import IS_ALIVE, LOOKS_ALIVE, Prober
 from monitoring.resource_dlls.api import ResourceError
 
@@ -22,6 +24,7 @@ class Resource:
         self.in_maintenance = False
         self.tolerated = 0
         self.denials: list[str] = []
+        self.slow: list[tuple[str, str]] = []
 
     async def call(self, name: str) -> bool:
         self.calls.append(name)
@@ -40,6 +43,9 @@ class Resource:
 
     def probe_changed(self) -> None:
         self.changes += 1
+
+    def probe_slow(self, entry_point: EntryPoint, text: str) -> None:
+        self.slow.append((entry_point, text))
 
     def denied(self, reason: str) -> None:
         self.denials.append(reason)
@@ -144,3 +150,83 @@ def test_a_sample_says_how_many_calls_there_were_and_counts_from_zero_again() ->
     assert sample.max_ms >= sample.mean_ms >= 0
     assert prober.tallies[IS_ALIVE].take(7, IS_ALIVE) is None
     assert resource.changes == 1
+
+
+def test_a_probe_that_hangs_is_warned_of_while_it_hangs_by_its_own_name() -> None:
+    async def act(resource: Resource, prober: Prober) -> None:
+        async def hang_later(name: str) -> bool:
+            resource.calls.append(name)
+            if name == "is_alive" and len(resource.calls) > 1:
+                await asyncio.sleep(100)
+            return name == "is_alive"  # LooksAlive, which ran before it, leads to it
+
+        prober._call = hang_later
+        await asyncio.sleep(0.17)
+        assert resource.failures == []
+
+    resource, _ = watch(act)
+    ((entry_point, text),) = resource.slow
+    assert entry_point == "IsAlive"
+    assert text.startswith("has not returned for ")
+
+
+def test_a_call_that_took_half_of_deadlocktimeout_warns_and_does_not_fail() -> None:
+    async def act(resource: Resource, prober: Prober) -> None:
+        async def slow(name: str) -> bool:
+            await asyncio.sleep(0.12)
+            return True
+
+        prober._call = slow
+        await asyncio.sleep(0.18)
+
+    resource, _ = watch(act, looks=None)
+    assert resource.failures == []
+    assert resource.slow[-1][1] == "took 0.12 s of the 0.2 s that it may take"
+
+
+def spread(times: list[float], interval: float) -> float:
+    """The largest part of the interval in which nothing is called."""
+    places = sorted(time % interval for time in times)
+    return max(b - a for a, b in zip(places, [*places[1:], places[0] + interval], strict=True)) / interval
+
+
+def test_what_comes_online_together_is_polled_evenly_spread_from_then_on() -> None:
+    interval, count = 0.4, 100
+    called: list[tuple[float, str]] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def call(name: str) -> bool:
+            called.append((loop.time(), name))
+            return True
+
+        probers = [
+            Prober(
+                Resource(),
+                call,
+                loop,
+                phase_of=number,
+                looks_alive_s=interval,
+                is_alive_s=interval,
+                deadlock_s=10.0,
+            )
+            for number in range(1, count + 1)
+        ]
+        await asyncio.sleep(interval)
+        time.sleep(3 * interval)  # an agent that was stopped for a while: all are due at once
+        await asyncio.sleep(interval / 2)
+        called.clear()
+        for prober in probers:
+            prober.recheck()
+        await asyncio.sleep(interval / 4)
+        called.clear()
+        await asyncio.sleep(interval)
+        for prober in probers:
+            prober.kill()
+
+    asyncio.run(run())
+    for name in ("looks_alive", "is_alive"):
+        times = [at for at, what in called if what == name]
+        assert len(times) >= count * 0.9
+        assert spread(times, interval) < 0.15

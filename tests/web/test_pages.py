@@ -46,6 +46,18 @@ def _edits(seeded: seed.Seeded) -> list[str]:
     ]
 
 
+def test_a_resources_page_tells_its_probe_times_beside_their_limits(
+    seeded: seed.Seeded, browser: Browser
+) -> None:
+    page = (
+        browser("viewer").get(reverse("resource", args=[seeded.resources["EVS1 SMTP"].pk])).content.decode()
+    )
+    row = re.search(r"<td>IsAlive</td>(.*?)</tr>", page)
+    assert row is not None
+    told = re.findall(r">([^<>]+)</td>", row[1])
+    assert told == ["7.2 ms", "6 ms", "68.4 ms", "71.3 ms", "170 calls", "1 min", "50 ms", "5 min"]
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_may_read_every_page(seeded: seed.Seeded, browser: Browser, role: str) -> None:
     client = browser(role)

@@ -59,6 +59,8 @@ class Command(BaseCommand):
         groups.add_argument("--state", default="", help='such as online, "partial online", failed')
         groups.add_argument("--node", default="", help="only groups on this node")
         add("resources", "List the resources", shown).add_argument("--group", default="", help="of one group")
+        probes = add("probes", "Times of LooksAlive and IsAlive, the slowest first", shown)
+        probes.add_argument("--group", default="", help="of one group")
         add("move", "Move a group to a node, the best one where none is named", acting, "group", "[node]")
         add("online", "Bring a group online", acting, "group")
         add("offline", "Take a group offline", acting, "group")
@@ -141,6 +143,10 @@ class Command(BaseCommand):
     def _resources(self, options: dict[str, Any]) -> None:
         found = reads.resource_list(group=options["group"])
         self._show(options, found, lambda: listings.resource_table(found, self.style))
+
+    def _probes(self, options: dict[str, Any]) -> None:
+        found = reads.probe_list(group=options["group"])
+        self._show(options, found, lambda: listings.probe_table(found, self.style))
 
     def _history(self, options: dict[str, Any]) -> None:
         asked = {name: options[name] for name in ("group", "node", "kind")}

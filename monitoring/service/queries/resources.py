@@ -78,6 +78,29 @@ class Intervals:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeStat:
+    """Times of one entry point, in milliseconds: of the last `calls` calls before `at`.
+
+    `recommended_ms` is what such a call should take at most, `limit_ms` what fails the resource.
+    """
+
+    entry_point: str
+    at: float
+    calls: int
+    last_ms: float
+    p50_ms: float
+    p99_ms: float
+    slowest_ms: float
+    interval_ms: int
+    recommended_ms: float
+    limit_ms: int
+
+
+RECOMMENDED_MS: Mapping[str, float] = {"LooksAlive": 300.0, "IsAlive": 50.0}
+"""Limits advised for the two calls (semantics 1.3)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """Providers of which at least one must be online."""
 
@@ -94,6 +117,8 @@ class ResourceDetail:
     owner: NodeRef | None
     properties: Mapping[str, Any]
     intervals: Intervals
+    probes: tuple[ProbeStat, ...]
+    """Of the entry points that were called, LooksAlive first."""
     restart_action: RestartAction
     restart_period_ms: int
     restart_delay_ms: int
@@ -162,6 +187,7 @@ def resource_detail(id: int, now: float) -> ResourceDetail | None:
         owner=NodeRef.of(group.owner),
         properties=resource.properties,
         intervals=_intervals(resource),
+        probes=probe_stats(resource),
         restart_action=RestartAction(resource.restart_action),
         restart_period_ms=resource.restart_period_ms,
         restart_delay_ms=resource.restart_delay_ms,
@@ -213,6 +239,23 @@ def _intervals(resource: Resource) -> Intervals:
         _own_or(own.is_alive_ms, kind.is_alive_ms, (1, TYPES_VALUE)),
         _own_or(own.pending_timeout_ms, kind.pending_timeout_ms, (TYPES_VALUE,)),
         _own_or(own.deadlock_timeout_ms, kind.deadlock_timeout_ms, (TYPES_VALUE,)),
+    )
+
+
+def probe_stats(resource: Resource) -> tuple[ProbeStat, ...]:
+    """Of the entry points that were called, LooksAlive first; `resource` with its type loaded. No query."""
+    intervals = _intervals(resource)
+    every = {"LooksAlive": intervals.looks_alive_ms, "IsAlive": intervals.is_alive_ms}
+    return tuple(
+        ProbeStat(
+            entry_point,
+            **resource.newest_times[entry_point],
+            interval_ms=interval,
+            recommended_ms=RECOMMENDED_MS[entry_point],
+            limit_ms=intervals.deadlock_timeout_ms,
+        )
+        for entry_point, interval in every.items()
+        if entry_point in resource.newest_times
     )
 
 
