@@ -4,9 +4,6 @@ COPY requirements.txt /
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /requirements.txt
 
 FROM python:3.11-slim-bookworm
-# iproute2: nodes add and remove the groups' addresses.
-RUN apt-get update && apt-get install --yes --no-install-recommends iproute2 \
-    && rm -rf /var/lib/apt/lists/*
 COPY --from=packages /venv /venv
 COPY manage.py /clusterweb/
 COPY clusterweb /clusterweb/clusterweb

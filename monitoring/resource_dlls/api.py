@@ -142,7 +142,9 @@ def _clean_ip(prop: Property, value: Any) -> str:
 
 
 def _clean_netmask(prop: Property, value: Any) -> str:
-    text = str(value).strip()
+    text = str(value).strip().removeprefix("/")
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 128:
+        return str(int(text))
     try:
         network = ipaddress.ip_network(f"0.0.0.0/{text}")
     except ValueError:
