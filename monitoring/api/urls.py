@@ -50,7 +50,6 @@ urlpatterns: list[URLPattern] = [
     ),
     path("resources", views.resources, name="resources"),
     path("resources/<str:resource>", views.resource, name="resource"),
-    path("resources/<str:resource>/output", views.output, name="resource_output"),
     *(
         path(
             f"resources/<str:resource>/{verb}",

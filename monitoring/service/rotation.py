@@ -15,8 +15,9 @@ from monitoring.core.keys import KeyExchangeError, agreed, fingerprint, public_o
 from monitoring.core.messages import (
     Envelope,
     Heartbeat,
+    LogEntry,
     MessageError,
-    Upward,
+    Report,
     open_up,
 )
 from monitoring.core.model import Refused
@@ -58,7 +59,7 @@ def offer_to(node: Node) -> str:
     return public_of(node.rotation_secret) if node.rotation_secret else ""
 
 
-def opened(envelope: Envelope, node: Node) -> Upward:
+def opened(envelope: Envelope, node: Node) -> Heartbeat | Report | LogEntry:
     """Open what a node sent, signed with its key or the one to come; else MessageError."""
     try:
         message = open_up(envelope, node.key)

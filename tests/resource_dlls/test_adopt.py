@@ -162,7 +162,7 @@ def test_a_disk_that_is_given_up_while_its_lock_is_taken_is_locked_by_nobody(
         return try_lock(path)
 
     with monkeypatch.context() as late:
-        late.setattr("monitoring.resource_dlls.physical_disk.dll.try_lock", lock_late)
+        late.setattr("monitoring.resource_dlls.physical_disk.claim.try_lock", lock_late)
         with pytest.raises(ResourceError, match="was given up before its lock was had"):
             call(getattr(interrupted, entry_point))
     other = make("Physical Disk", LocalContext(tmp_path / "2", node="NODE2", epoch=2), **properties)

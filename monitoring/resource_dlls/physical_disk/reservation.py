@@ -29,6 +29,19 @@ class Reservation:
     epoch: int
     held: bool
 
+    def bars(self, newcomer: Reservation) -> bool:
+        """Whether an owner who comes now, with its record, has to be refused for this one."""
+        if self.group_id != newcomer.group_id:
+            return self.held  # epochs of two groups say nothing about each other
+        if self.epoch == newcomer.epoch:
+            return self.node != newcomer.node
+        return self.epoch > newcomer.epoch
+
+    def is_of(self, owner: Reservation) -> bool:
+        """Whether it is held by exactly that owner."""
+        mine, other = (self.group_id, self.node, self.epoch), (owner.group_id, owner.node, owner.epoch)
+        return self.held and mine == other
+
     def __str__(self) -> str:
         verb = "is" if self.held else "was last"
         return f"{verb} reserved for group {self.group} on {self.node} (epoch {self.epoch})"

@@ -80,8 +80,6 @@ class EventRow:
     requested_by: str
     state_from: str
     state_to: str
-    output: str = ""
-    """What processes of the resource printed; for operators and administrators only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +233,6 @@ def event_row(event: Event) -> EventRow:
         requested_by=event.requested_by,
         state_from=event.state_from,
         state_to=event.state_to,
-        output=event.output,
     )
 
 

@@ -1,0 +1,439 @@
+"""A disk that is mounted: by one node at a time, checked before, probed while, and given back whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitoring.resource_dlls.api import PropertyError, ResourceError
+from monitoring.resource_dlls.physical_disk import bootblock, fence, left, mountinfo, mounting, taking_down
+from monitoring.resource_dlls.physical_disk.dll import PhysicalDisk
+from monitoring.resource_dlls.physical_disk.programs import Done, run_for
+from monitoring.resource_dlls.physical_disk.reservation import Reservation
+from tests.resource_dlls import disks
+from tests.resource_dlls.context import call, online, wait_until
+from tests.resource_dlls.disks import disk, is_mounted, told, unopened
+
+pytestmark = disks.needs_root
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[Path]:
+    with disks.image(tmp_path / "images") as file:
+        yield file
+
+
+@pytest.fixture
+def device(image: Path) -> Iterator[str]:
+    with disks.loop_device(image) as node:
+        yield node
+
+
+def holder(code: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """A process that runs `code`, and has said that it is ready."""
+    argv = [sys.executable, "-c", f"import sys, time, signal, os\n{code}\nprint(flush=True)\ntime.sleep(60)"]
+    process = subprocess.Popen([*argv, *map(str, arguments)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+RUN_FOR = "monitoring.resource_dlls.physical_disk.mounting.run_for"
+OPEN_FILE = "file = open(sys.argv[1] + '/held', 'w')"
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + OPEN_FILE
+
+
+def test_an_image_is_mounted_while_the_disk_is_online_and_nothing_of_it_stays(
+    tmp_path: Path, image: Path
+) -> None:
+    resource = disk(tmp_path, image)
+    with online(resource):
+        assert is_mounted(tmp_path)
+        (tmp_path / "mnt" / "mail").write_text("kept")
+        assert call(resource.looks_alive) and call(resource.is_alive)
+        fence.check(tmp_path / "mnt", 1)
+        call(resource.offline)
+        assert not is_mounted(tmp_path)
+        assert not call(resource.is_alive)
+    assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout == b""
+    assert left.noted(tmp_path / "NODE1") is None
+    with online(disk(tmp_path, image, "NODE2", epoch=2)):
+        assert (tmp_path / "mnt" / "mail").read_text() == "kept"
+
+
+def test_a_device_is_found_by_its_node_and_by_its_uuid(tmp_path: Path, device: str) -> None:
+    uuid = subprocess.run(
+        ["blkid", "-p", "-o", "value", "-s", "UUID", device], capture_output=True, text=True
+    )
+    for name in (device, f"UUID={uuid.stdout.strip()}"):
+        with online(disk(tmp_path, name, MountOptions="noatime")) as resource:
+            mount = mountinfo.at(str(tmp_path / "mnt"))
+            assert mount is not None and mount.source == device and "noatime" in mount.options
+            call(resource.offline)
+
+
+def test_what_another_node_of_this_machine_has_mounted_is_refused(tmp_path: Path, device: str) -> None:
+    second = disk(tmp_path, device, "NODE2", epoch=2)
+    second._values["Path"] = str(tmp_path / "other")
+    with online(disk(tmp_path, device)):
+        with pytest.raises(ResourceError, match=rf"{device} is in use .* mounted at .*/mnt") as refused:
+            call(second.online)
+        assert refused.value.code == 1038
+        call(second.terminate)
+        assert is_mounted(tmp_path)
+
+
+def test_a_mount_that_only_another_mount_namespace_sees_is_found(tmp_path: Path, device: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    script = f"mount {device} {tmp_path}/elsewhere && echo && exec sleep 60"
+    other = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE)
+    resource = disk(tmp_path, device)
+    try:
+        assert other.stdout is not None and other.stdout.readline() == b"\n"
+        with pytest.raises(ResourceError, match=rf"elsewhere in the mount namespace of process {other.pid} "):
+            call(resource.online)
+    finally:
+        other.kill()
+        other.wait()
+    call(resource.terminate)
+
+
+def test_an_image_that_another_node_holds_is_refused(tmp_path: Path, image: Path) -> None:
+    second = disk(tmp_path, image, "NODE2", epoch=2)
+    second._values["Path"] = str(tmp_path / "other")
+    with online(disk(tmp_path, image)):
+        with pytest.raises(ResourceError, match="is locked: another node has it"):
+            call(second.online)
+        call(second.terminate)
+        assert is_mounted(tmp_path)
+
+
+def test_an_image_that_is_attached_by_hand_is_refused(tmp_path: Path, image: Path) -> None:
+    with disks.loop_device(image) as loop:
+        resource = disk(tmp_path, image)
+        with pytest.raises(ResourceError, match=rf"is attached as {loop} \(not mounted\) already"):
+            call(resource.online)
+        call(resource.terminate)
+        assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout != b""
+
+
+def test_an_older_epoch_is_refused_before_it_mounts(tmp_path: Path, device: str) -> None:
+    with online(disk(tmp_path, device, "NODE2", epoch=2)) as newer:
+        call(newer.offline)
+    record = bootblock.read(device)
+    assert record == Reservation(1, "GROUP", "NODE2", 2, held=False)
+    old = disk(tmp_path, device, epoch=1)
+    with pytest.raises(ResourceError, match=r"was last reserved for group GROUP on NODE2 \(epoch 2\)"):
+        call(old.online)
+    assert not is_mounted(tmp_path)
+    with pytest.raises(ResourceError, match="dd if=/dev/zero"):
+        call(old.online)
+    call(old.terminate)
+
+
+def test_a_new_owner_takes_over_from_one_that_died(tmp_path: Path, device: str) -> None:
+    first = disk(tmp_path, device)
+    call(first.online)
+    call(first.terminate)
+    record = bootblock.read(device)
+    assert record is not None and record.held and record.node == "NODE1"
+    with online(disk(tmp_path, device, "NODE2", epoch=2)) as second:
+        assert call(second.is_alive)
+
+
+def test_a_sector_that_something_else_uses_is_left_alone(tmp_path: Path, device: str) -> None:
+    bootblock.erase(device, b"a boot loader")
+    with online(disk(tmp_path, device)) as resource:
+        call(resource.offline)
+    assert Path(device).read_bytes()[:13] == b"a boot loader"
+
+
+def test_an_owner_whose_disk_was_taken_fails_and_writes_nothing_more(tmp_path: Path, device: str) -> None:
+    with online(disk(tmp_path, device)) as resource:
+        bootblock.write(device, Reservation(1, "GROUP", "NODE2", 2, held=True))
+        with pytest.raises(ResourceError, match=r"is reserved for group GROUP on NODE2 \(epoch 2\)") as lost:
+            call(resource.is_alive)
+        assert lost.value.code == 1038
+        (tmp_path / "mnt" / "late").write_text("must not arrive")
+        call(resource.terminate)
+        assert "what was not yet written to it is dropped" in told(resource)
+    bootblock.erase(device)
+    with online(disk(tmp_path, device, "NODE2", epoch=2)):
+        assert not (tmp_path / "mnt" / "late").exists()
+
+
+def test_the_lock_path_keeps_a_second_node_away(tmp_path: Path, image: Path) -> None:
+    locks: dict[str, Any] = {"LockPath": str(tmp_path / "locks")}
+    with disks.loop_device(image) as one, online(disk(tmp_path, one, **locks)) as first:
+        second = disk(tmp_path, one, "NODE2", epoch=2, **locks)
+        with pytest.raises(ResourceError, match=r"locks/dev_loop\d+ is reserved for group GROUP on NODE1"):
+            call(second.online)
+        call(second.terminate)
+        assert call(first.is_alive)
+        call(first.offline)
+        with online(second):
+            assert call(second.is_alive)
+
+
+def test_errors_that_fsck_corrects_are_told_and_the_disk_comes_online(tmp_path: Path, image: Path) -> None:
+    debugfs(image, "set_super_value state 2")  # "errors were found": a full check is needed
+    debugfs(image, "set_super_value free_blocks_count 7")
+    with online(disk(tmp_path, image)) as resource:
+        assert "had errors, which are corrected" in told(resource)
+
+
+def test_errors_that_need_a_person_keep_the_disk_offline(tmp_path: Path, image: Path) -> None:
+    with image.open("r+b") as file:
+        file.seek(20 << 10)
+        file.write(os.urandom(1500 << 10))
+    debugfs(image, "set_super_value state 2")
+    resource = disk(tmp_path, image)
+    with pytest.raises(ResourceError, match="has errors that a person must look at: run `fsck /dev/loop"):
+        call(resource.online)
+    call(resource.terminate)
+    assert not is_mounted(tmp_path)
+
+
+def debugfs(image: Path, command: str) -> None:
+    subprocess.run(["debugfs", "-w", "-R", command, image], check=True, capture_output=True)
+
+
+def test_a_device_without_a_file_system_says_so(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.img"
+    empty.write_bytes(bytes(1 << 20))
+    resource = disk(tmp_path, empty)
+    with pytest.raises(ResourceError, match="carries no file system that is known here"):
+        call(resource.online)
+    call(resource.terminate)
+    assert subprocess.run(["losetup", "-j", empty], capture_output=True).stdout == b""
+
+
+def test_a_disk_that_is_unmounted_by_somebody_is_noticed_at_once(tmp_path: Path, image: Path) -> None:
+    with online(disk(tmp_path, image)) as resource:
+        subprocess.run(["umount", "--lazy", tmp_path / "mnt"], check=True)
+        wait_until(lambda: resource.context.failures, 2)  # type: ignore[attr-defined]
+        with pytest.raises(ResourceError, match="is not mounted any more"):
+            call(resource.is_alive)
+
+
+def test_a_disk_that_the_kernel_made_read_only_has_failed(tmp_path: Path, image: Path) -> None:
+    with online(disk(tmp_path, image)) as resource:
+        mount = mountinfo.at(str(tmp_path / "mnt"))
+        assert mount is not None
+        Path(f"/sys/fs/ext4/{Path(mount.source).name}/trigger_fs_error").write_text("an error of a test")
+        with pytest.raises(ResourceError, match="takes no more writes"):
+            call(resource.looks_alive)
+
+
+def test_a_disk_that_takes_no_writes_any_more_has_failed(tmp_path: Path, image: Path) -> None:
+    with online(disk(tmp_path, image)) as resource:
+        assert taking_down.shut_down(str(tmp_path / "mnt"), taking_down.FLUSH)
+        with pytest.raises(ResourceError, match="takes no more writes"):
+            call(resource.is_alive)
+
+
+def test_a_disk_that_hangs_fails_within_its_bound_and_hangs_nothing_else(tmp_path: Path, image: Path) -> None:
+    with online(disk(tmp_path, image, ProbeTimeout=300)) as resource:
+        subprocess.run(["fsfreeze", "--freeze", tmp_path / "mnt"], check=True)
+        try:
+            for _ in range(2):
+                begun = time.monotonic()
+                with pytest.raises(ResourceError, match="does not answer: no file could be written and"):
+                    call(resource.is_alive)
+                assert time.monotonic() - begun < 1
+            assert not call(resource.looks_alive)
+            assert [thread.name for thread in threading.enumerate()].count("disk: probe") == 1
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", tmp_path / "mnt"], check=True)
+        wait_until(lambda: not resource._looking.is_hanging)  # type: ignore[attr-defined]
+        assert call(resource.is_alive)
+
+
+def test_how_full_it_is_is_shown_and_warned_about(tmp_path: Path, image: Path) -> None:
+    with online(disk(tmp_path, image, SpaceWarning=50)) as resource:
+        facts = resource.context.facts  # type: ignore[attr-defined]
+        assert facts["Space"].level == 0 and "MiB used" in facts["Space"].text
+        assert "a record with the epoch on the device" in facts["Protection"].text
+        (tmp_path / "mnt" / "big").write_bytes(bytes(9 << 20))
+        assert call(resource.is_alive)
+        assert facts["Space"].level == 1 and facts["Space"].share > 0.5
+        assert facts["Inodes"].text.endswith("inodes used")
+
+
+def test_processes_that_hold_a_disk_are_named_and_ended(tmp_path: Path, image: Path) -> None:
+    with online(disk(tmp_path, image, BusyTimeout=100)) as resource:
+        place = tmp_path / "mnt"
+        mapper = "import mmap; f = open(sys.argv[1] + '/map', 'w+b'); f.truncate(4096)\n"
+        mapper += "m = mmap.mmap(f.fileno(), 4096); os.closerange(f.fileno(), f.fileno() + 9); os.chdir('/')"
+        processes = [holder(DEAF, place), holder("os.chdir(sys.argv[1])", place), holder(mapper, place)]
+        call(resource.offline)
+        assert not is_mounted(tmp_path)
+        text = told(resource)
+        for process, what in zip(
+            processes, ("the open file", "its working directory", "the mapped file"), strict=True
+        ):
+            assert f"process {process.pid} (" in text and what in text
+            assert process.wait(5) in (-9, -15)
+
+
+def test_an_offline_that_waits_for_processes_says_so_and_ends_with_them(tmp_path: Path, image: Path) -> None:
+    with online(disk(tmp_path, image, BusyProcesses="wait")) as resource:
+        process = subprocess.Popen(["sleep", "1"], cwd=tmp_path / "mnt")
+        call(resource.offline)
+        assert process.wait() == 0
+        assert f"process {process.pid} (sleep 1) by its working directory" in told(resource)
+        assert not is_mounted(tmp_path)
+
+
+def test_processes_that_are_left_alone_write_nothing_to_a_disk_that_is_given_up(
+    tmp_path: Path, image: Path
+) -> None:
+    with online(disk(tmp_path, image, BusyProcesses="leave")) as resource:
+        writes = f"{OPEN_FILE}\nos.dup2(file.fileno(), 9)"
+        process = holder(writes, tmp_path / "mnt")
+        with pytest.raises(ResourceError, match=f"is held by process {process.pid}"):
+            call(resource.offline)
+        assert is_mounted(tmp_path)
+        call(resource.terminate)
+        assert not is_mounted(tmp_path) and process.poll() is None
+        assert "takes no more writes from it" in told(resource)
+        with pytest.raises(OSError, match="Input/output error"):
+            Path(f"/proc/{process.pid}/fd/9").write_text("must not arrive")
+        process.kill()
+        process.wait()
+
+
+def test_a_copy_of_the_mount_in_another_namespace_is_unmounted_too(tmp_path: Path, device: str) -> None:
+    with online(disk(tmp_path, device)) as resource:
+        other = subprocess.Popen(["unshare", "-m", "sleep", "60"])
+        wait_until(lambda: mountinfo.command_of(other.pid) == "sleep 60")
+        call(resource.offline)
+        assert other.poll() is None
+        assert not any(mount.source == device for mount in mountinfo.mounts(other.pid))
+        assert bootblock.read(device) == Reservation(1, "GROUP", "NODE1", 1, held=False)
+        other.kill()
+        other.wait()
+
+
+def test_what_a_dead_agent_left_mounted_is_swept(tmp_path: Path, image: Path) -> None:
+    resource = disk(tmp_path, image)
+    call(resource.online)
+    resource._drop_locks()  # type: ignore[attr-defined]  # the kernel does that with a dead agent's
+    assert is_mounted(tmp_path)
+    PhysicalDisk.sweep(tmp_path / "NODE1")
+    assert not is_mounted(tmp_path)
+    assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout == b""
+    PhysicalDisk.sweep(tmp_path / "NODE1")
+
+
+def test_a_mounted_disk_is_taken_over_by_the_next_agent(tmp_path: Path, image: Path) -> None:
+    first = disk(tmp_path, image)
+    call(first.online)
+    first._drop_locks()  # type: ignore[attr-defined]  # the kernel does that with a dead agent's
+    second = unopened(tmp_path, image)
+    assert call(second.adopt) and call(second.is_alive)
+    other = disk(tmp_path, image, "NODE2", epoch=2)
+    other._values["Path"] = str(tmp_path / "other")
+    with pytest.raises(ResourceError, match="is locked: another node has it"):
+        call(other.online)
+    call(second.offline)
+    assert not is_mounted(tmp_path)
+
+
+def test_a_disk_that_was_unmounted_while_no_agent_was_there_has_failed(tmp_path: Path, image: Path) -> None:
+    first = disk(tmp_path, image)
+    call(first.online)
+    first._drop_locks()  # type: ignore[attr-defined]
+    subprocess.run(["umount", tmp_path / "mnt"], check=True)
+    second = unopened(tmp_path, image)
+    with pytest.raises(ResourceError, match="is not mounted any more"):
+        call(second.adopt)
+    call(second.terminate)
+    assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout == b""
+
+
+def test_an_online_that_is_given_up_leaves_nothing_mounted(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = disk(tmp_path, image)
+
+    def interrupted(context: Any, argv: list[str], *more: Any, **named: Any) -> Done:
+        if argv[0] == "mount":
+            call(resource.terminate)
+        return run_for(context, argv, *more, **named)
+
+    monkeypatch.setattr(RUN_FOR, interrupted)
+    with pytest.raises(ResourceError):
+        call(resource.online)
+    call(resource.terminate)  # as the monitor does after an interrupted call has returned
+    assert not is_mounted(tmp_path)
+    assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout == b""
+
+
+def test_a_note_of_an_earlier_boot_is_not_believed(tmp_path: Path, image: Path) -> None:
+    resource = disk(tmp_path, image)
+    call(resource.online)
+    note = tmp_path / "NODE1" / left.FILE
+    text = note.read_text()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    note.write_text(text.replace(boot, "earlier"))
+    PhysicalDisk.sweep(tmp_path / "NODE1")
+    assert is_mounted(tmp_path)  # it may be another's by now
+    note.write_text(text)
+    call(resource.terminate)
+    assert not is_mounted(tmp_path)
+
+
+def test_the_file_systems_own_protection_is_turned_on_where_it_is_wanted(
+    tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the mount, in which the kernel would wait for eleven seconds."""
+
+    def no_mount(*_: Any, **__: Any) -> Done:
+        raise ResourceError("not mounted")
+
+    monkeypatch.setattr(RUN_FOR, no_mount)
+    resource = disk(tmp_path, device, MultiMountProtection="turn on", FileSystemCheck="never")
+    with pytest.raises(ResourceError, match="not mounted"):
+        call(resource.online)
+    assert mounting.has_multi_mount_protection(device)
+    call(resource.terminate)
+
+
+def test_a_mount_that_fails_says_why(tmp_path: Path, image: Path) -> None:
+    resource = disk(tmp_path, image, MountOptions="no-such-option")
+    with pytest.raises(ResourceError, match="cannot be mounted: .*bad option"):
+        call(resource.online)
+    call(resource.terminate)
+
+
+@pytest.mark.parametrize(
+    "name,value,text",
+    [
+        ("Device", "sdb", "is no device"),
+        ("Device", "/dev/disk/by-id/a b", "has a space"),
+        ("FileSystem", "ext4", "name its Device, too"),
+        ("LockPath", "/locks", "name its Device, too"),
+        ("PersistentReservation", "always", "this is a shared directory"),
+        ("FileSystemCheck", "sometimes", "is none of"),
+    ],
+)
+def test_properties_that_make_no_sense_are_refused(name: str, value: str, text: str) -> None:
+    with pytest.raises(PropertyError, match=text) as refused:
+        PhysicalDisk.clean({"Path": "/disk", name: value})
+    assert refused.value.field == name
+
+
+def test_who_is_not_root_is_told_so(tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    resource = disk(tmp_path, image)
+    with pytest.raises(ResourceError, match="can be mounted by root only, and the agent of NODE1 is not"):
+        call(resource.online)
