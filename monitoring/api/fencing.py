@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from monitoring.api import schema
+from monitoring.api.auth import name_of
 from monitoring.api.endpoint import Reply, endpoint
 from monitoring.api.fencing_schema import agent_out, device_list, device_out, node_out, step_of
 from monitoring.api.problems import ProblemError
@@ -122,7 +123,7 @@ def add_device(user: User, asked: NewDeviceIn) -> Reply:
         method=asked.method,
         kind=asked.kind,
         properties=asked.properties,
-        by=user.get_username(),
+        by=name_of(user),
         reason=asked.reason,
     )
     place = reverse("api:fence_device", kwargs={"device": made.pk})
@@ -136,7 +137,7 @@ def change_device(user: User, asked: ChangeDeviceIn, device: str) -> object:
         lookup.fence_device(device).pk,
         {name: value for name, value in given.items() if value is not None},
         properties=asked.properties,
-        by=user.get_username(),
+        by=name_of(user),
         reason=asked.reason,
     )
     return device_out(changed)
@@ -145,7 +146,7 @@ def change_device(user: User, asked: ChangeDeviceIn, device: str) -> object:
 @endpoint("POST", Role.ADMINISTRATOR, ActionIn)
 def delete_device(user: User, asked: ActionIn, device: str) -> object:
     found = lookup.fence_device(device)
-    topology.delete_fence_device(found.pk, by=user.get_username(), reason=asked.reason)
+    topology.delete_fence_device(found.pk, by=name_of(user), reason=asked.reason)
     return {"deleted": found.name}
 
 
@@ -154,7 +155,7 @@ def test_device(user: User, asked: TestIn, device: str) -> Reply:
     operation = device_tests.request_test(
         lookup.fence_device(device).pk,
         node=lookup.node(asked.node).pk if asked.node else None,
-        by=user.get_username(),
+        by=name_of(user),
         reason=asked.reason,
     )
     place = reverse("api:operation", kwargs={"id": operation.pk})
@@ -175,7 +176,7 @@ def add_step(user: User, asked: NewStepIn, node: str) -> Reply:
         lookup.fence_device(asked.device).pk,
         {"level": asked.level, **_times(asked.delay, asked.timeout, asked.retries)},
         properties=asked.properties,
-        by=user.get_username(),
+        by=name_of(user),
         reason=asked.reason,
     )
     return Reply(node_out(found), HTTPStatus.CREATED)
@@ -191,7 +192,7 @@ def change_step(user: User, asked: ChangeStepIn, node: str) -> object:
         step_of(found, lookup.fence_device(asked.device), asked.level).pk,
         values,
         properties=asked.properties,
-        by=user.get_username(),
+        by=name_of(user),
         reason=asked.reason,
     )
     return node_out(found)
@@ -201,7 +202,7 @@ def change_step(user: User, asked: ChangeStepIn, node: str) -> object:
 def remove_step(user: User, asked: RemoveStepIn, node: str) -> object:
     found = lookup.node(node)
     step = step_of(found, lookup.fence_device(asked.device), asked.level)
-    topology.remove_fence_step(step.pk, by=user.get_username(), reason=asked.reason)
+    topology.remove_fence_step(step.pk, by=name_of(user), reason=asked.reason)
     return node_out(found)
 
 
@@ -209,7 +210,7 @@ def remove_step(user: User, asked: RemoveStepIn, node: str) -> object:
 def confirm_off(user: User, asked: ConfirmOffIn, node: str) -> Reply:
     accepted = intents.submit(
         "confirm-off",
-        by=user.get_username(),
+        by=name_of(user),
         reason=asked.reason,
         node=lookup.node(node).pk,
         confirm=asked.confirm,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from monitoring.api import fencing, views
+from monitoring.api import fencing, topology, views
 
 app_name = "api"
 
@@ -42,14 +42,20 @@ urlpatterns: list[URLPattern] = [
     path("fencing/devices/<str:device>/delete", fencing.delete_device, name="fence-device-delete"),
     path("fencing/devices/<str:device>/test", fencing.test_device, name="fence-device-test"),
     path("groups", views.groups, name="groups"),
+    path("groups/add", topology.add_group, name="group-add"),
     path("groups/<str:group>", views.group, name="group"),
+    path("groups/<str:group>/change", topology.change_group, name="group-change"),
+    path("groups/<str:group>/delete", topology.delete_group, name="group-delete"),
     path("groups/<str:group>/move", views.move_group, name="group-move"),
     *(
         path(f"groups/<str:group>/{verb}", views.act_on_group, {"verb": verb}, name=f"group-{verb}")
         for verb in GROUP_VERBS
     ),
     path("resources", views.resources, name="resources"),
+    path("resources/add", topology.add_resource, name="resource-add"),
     path("resources/<str:resource>", views.resource, name="resource"),
+    path("resources/<str:resource>/change", topology.change_resource, name="resource-change"),
+    path("resources/<str:resource>/delete", topology.delete_resource, name="resource-delete"),
     *(
         path(
             f"resources/<str:resource>/{verb}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -13,6 +12,7 @@ from django.core.management.color import Style
 from monitoring.api import fencing_schema as api
 from monitoring.fencing import fence_agent
 from monitoring.fencing.api import FenceError
+from monitoring.management.options import properties, settable
 from monitoring.management.tables import clock_time, table
 from monitoring.models import Node, Operation
 from monitoring.service import lookup, topology
@@ -60,24 +60,7 @@ def _level_command(add: Callable[..., CommandParser], shown: CommandParser) -> N
 
 def _settable(parser: CommandParser) -> None:
     parser.add_argument("--reason", default="", help="why, for the history")
-    parser.add_argument(
-        "--set", action="append", default=[], type=_pair, metavar="NAME=VALUE", help="a property of its own"
-    )
-    parser.add_argument(
-        "--set-from",
-        action="append",
-        default=[],
-        type=_pair,
-        metavar="NAME=FILE",
-        help="a secret from the first line of a file, so that no list of processes shows it",
-    )
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
-    return name, value
+    settable(parser)
 
 
 def _seconds(text: str) -> float:
@@ -85,16 +68,6 @@ def _seconds(text: str) -> float:
     if not 0 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
     return value
-
-
-def _properties(options: dict[str, Any]) -> dict[str, Any]:
-    found = dict(options["set"])
-    for name, file in options["set_from"]:
-        try:
-            found[name] = Path(file).read_text().split("\n", 1)[0]
-        except (OSError, UnicodeDecodeError) as error:
-            raise lookup.UnknownNameError("file", file, []) from error
-    return found
 
 
 def request_test(options: dict[str, Any], by: str) -> Operation:
@@ -139,7 +112,7 @@ def agents(options: dict[str, Any], tell: Show, style: Style) -> None:
 
 def device(options: dict[str, Any], by: str, tell: Show) -> None:
     """`fence-device add|change|delete NAME`."""
-    verb, name, given = options["verb"], options["name"], _properties(options)
+    verb, name, given = options["verb"], options["name"], properties(options)
     who = {"by": by, "reason": options["reason"]}
     if verb == "add":
         method = options["method"] or fence_agent.FenceAgent.method_name
@@ -173,7 +146,7 @@ def level(options: dict[str, Any], by: str, tell: Show) -> None:
         values["retries"] = options["retries"]
     if options["verb"] == "add":
         values["level"] = options["level"]
-        topology.add_fence_step(node.pk, found.pk, values, properties=_properties(options), **who)
+        topology.add_fence_step(node.pk, found.pk, values, properties=properties(options), **who)
     else:
         step = api.step_of(node, found, options["level"])
         if options["verb"] == "remove":
@@ -181,7 +154,7 @@ def level(options: dict[str, Any], by: str, tell: Show) -> None:
         else:
             if options["to_level"] is not None:
                 values["level"] = options["to_level"]
-            topology.edit_fence_step(step.pk, values, properties=_properties(options) or None, **who)
+            topology.edit_fence_step(step.pk, values, properties=properties(options) or None, **who)
     tell(api.node_out(node), lambda: f"The fencing of {node} was saved.")
 
 

@@ -23,6 +23,7 @@ from django.db import DatabaseError
 from monitoring.api import reads, schema
 from monitoring.core.model import Refused
 from monitoring.management import fencing, listings
+from monitoring.management import topology as topology_commands
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
 from monitoring.service import intents, lookup, setup, topology
@@ -85,6 +86,7 @@ class Command(BaseCommand):
         add("clear-quarantine", "Let a node that kept dropping out take groups again", acting, "node")
         add("rotate-key", "Give a node a new signing key while all runs on", acting, "node")
         add("evict", "Remove a node from the cluster", acting, "node")
+        topology_commands.add_commands(add, shown)
         fencing.add_commands(add, shown, acting)
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
@@ -179,6 +181,14 @@ class Command(BaseCommand):
     def _node_key(self, options: dict[str, Any]) -> None:
         node = lookup.node(options["node"])
         self._show(options, {"name": node.name, "key": node.key}, lambda: node.key)
+
+    # Groups and resources
+
+    def _edit(self, options: dict[str, Any]) -> None:
+        topology_commands.run(options, _who(), partial(self._show, options))
+
+    _add_group = _change_group = _delete_group = _edit
+    _add_resource = _change_resource = _delete_resource = _edit
 
     # Fencing
 
