@@ -106,7 +106,7 @@ async def in_an_agent() -> dict[str, float]:
             sweeps=SweepNotes(home),
             may_start=lambda: True,
             record=record,
-            log=lambda resource, level, text, code: None,
+            log=lambda resource, level, text, code, output="": None,
         )
         outbox = Outbox(1, lambda changes: monitor.compose(changes))
         monitor = Monitor(host, outbox, lambda: None)

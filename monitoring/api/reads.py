@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from monitoring.api import schema
+from monitoring.core.model import Refused
 from monitoring.core.states import GroupState
 from monitoring.models import Cluster, Resource
 from monitoring.resource_dlls import registry
 from monitoring.service import clock, lookup
+from monitoring.service import output as outputs
 from monitoring.service.queries import groups, history, nodes, resources
 
 
@@ -68,6 +70,25 @@ def probe_list(*, group: str = "") -> list[schema.ProbesOut]:
         for stat in resources.probe_stats(row)
     ]
     return sorted(found, key=lambda probes: -probes.probe.p99_ms)
+
+
+def output(name: str, seconds: float) -> schema.OutputOut:
+    """What the processes of a resource print: read anew where its node answers within `seconds`."""
+    resource = lookup.resource(name)
+    notice = ""
+    try:
+        found = outputs.fresh(resource.pk, seconds)
+    except Refused as refused:
+        notice, found = refused.message, outputs.known(resource.pk)
+    return schema.OutputOut(
+        resource.name,
+        found.node,
+        None if found.read_at is None else schema.time(found.read_at),
+        None if found.written_at is None else schema.time(found.written_at),
+        found.text,
+        found.cut,
+        notice,
+    )
 
 
 def filter_of(

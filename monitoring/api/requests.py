@@ -32,6 +32,12 @@ class ResourcesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: str = ""
 
 
+class OutputQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Output as the node has it now, if it answers within `wait` seconds; else what was read last."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0, le=10)] = 3.0
+
+
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Events after number `since`, oldest first; without it newest first, below `before`."""
 

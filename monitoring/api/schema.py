@@ -192,6 +192,23 @@ class EventOut(msgspec.Struct, frozen=True):
     requested_by: str
     state_from: str
     state_to: str
+    output: str
+    """What processes printed before a failure; "" for viewers."""
+
+
+class OutputOut(msgspec.Struct, frozen=True):
+    """The newest lines that a resource's processes printed, as they were read on `node` at `read_at`.
+
+    `cut`: the node has older lines. `notice` says why they could not be read anew.
+    """
+
+    resource: str
+    node: str
+    read_at: datetime | None
+    written_at: datetime | None
+    text: str
+    cut: bool
+    notice: str
 
 
 class RecordOut(msgspec.Struct, frozen=True):
@@ -360,7 +377,8 @@ def of_operation(operation: Operation) -> OperationOut:
     )
 
 
-def of_event(event: history.EventRow) -> EventOut:
+def of_event(event: history.EventRow, *, output: bool = False) -> EventOut:
+    """`output`: whether the one who asks may see what processes printed."""
     return EventOut(
         seq=event.seq,
         at=time(event.at),
@@ -373,6 +391,7 @@ def of_event(event: history.EventRow) -> EventOut:
         requested_by=event.requested_by,
         state_from=event.state_from,
         state_to=event.state_to,
+        output=event.output if output else "",
     )
 
 

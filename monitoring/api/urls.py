@@ -56,6 +56,7 @@ urlpatterns: list[URLPattern] = [
     path("resources/<str:resource>", views.resource, name="resource"),
     path("resources/<str:resource>/change", topology.change_resource, name="resource-change"),
     path("resources/<str:resource>/delete", topology.delete_resource, name="resource-delete"),
+    path("resources/<str:resource>/output", views.output, name="resource_output"),
     *(
         path(
             f"resources/<str:resource>/{verb}",

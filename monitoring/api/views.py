@@ -14,7 +14,7 @@ from monitoring.api.auth import name_of
 from monitoring.api.endpoint import ANY, Reply, endpoint
 from monitoring.api.problems import ProblemError
 from monitoring.models import FailoverRecord, Operation
-from monitoring.models.roles import Role
+from monitoring.models.roles import Role, has_role
 from monitoring.service import intents, lookup
 from monitoring.service.queries import history
 
@@ -57,6 +57,11 @@ def resource(user: User, asked: ask.Nothing, resource: str) -> object:
     return reads.resource(resource)
 
 
+@endpoint("GET", Role.OPERATOR, ask.OutputQuery)
+def output(user: User, asked: ask.OutputQuery, resource: str) -> object:
+    return reads.output(resource, asked.wait)
+
+
 @endpoint("GET", Role.VIEWER, ask.Nothing)
 def operation(user: User, asked: ask.Nothing, id: int) -> object:
     found = Operation.objects.filter(pk=id).first()
@@ -75,11 +80,12 @@ def events(user: User, asked: ask.EventsQuery) -> object:
         kind=asked.kind,
         kinds=list(history.EVENT_KINDS),
     )
+    sees = has_role(user, Role.OPERATOR)
     if asked.since is None:
         page = history.events(wanted, before=asked.before, limit=asked.limit)
-        return {"events": [schema.of_event(row) for row in page.rows], "next": page.next}
+        return {"events": [schema.of_event(row, output=sees) for row in page.rows], "next": page.next}
     rows, newest = reads.events_since(wanted, asked.since, asked.limit)
-    return {"events": [schema.of_event(row) for row in rows], "next": newest}
+    return {"events": [schema.of_event(row, output=sees) for row in rows], "next": newest}
 
 
 @endpoint("GET", Role.VIEWER, ask.RecordsQuery)

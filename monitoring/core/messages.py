@@ -40,12 +40,14 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=AGES)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 NodeName = Annotated[str, msgspec.Meta(max_length=63, pattern=r"\A[^\x00-\x1f\x7f\ud800-\udfff]+\Z")]
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
+OUTPUT = 16_384
+"""Characters of a resource's output that travel at most."""
 EntryPoint = Literal["LooksAlive", "IsAlive"]
 
 
-def said(text: str) -> str:
+def said(text: str, limit: int = 4000) -> str:
     """A text of whatever origin as it can travel: not too long, and without half characters."""
-    return text[:4000].encode(errors="replace").decode()
+    return text[:limit].encode(errors="replace").decode()
 
 
 def event_code(number: int) -> int:
@@ -120,6 +122,16 @@ class FailResource(msgspec.Struct, frozen=True, tag="fail", forbid_unknown_field
     epoch: Epoch
     operation: Id
     reason: Text
+
+
+class TellOutput(msgspec.Struct, frozen=True, tag="tell-output", forbid_unknown_fields=True):
+    """Tell the newest lines that a resource's processes printed: now, and for `follow_ms` whenever
+    there are more. Whatever state it is in; a node that does not hold it says nothing."""
+
+    incarnation: Id
+    group: Id
+    resource: Id
+    follow_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 0
 
 
 class HeartbeatAck(msgspec.Struct, frozen=True, tag="heartbeat-ack", forbid_unknown_fields=True):
@@ -267,6 +279,7 @@ class LogEntry(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=Tru
 
     `level`: 0 information to 3 severe (semantics 1.8). `number` tells the line from all others
     of its node, so that one that comes twice is written once; 0 for a line without one.
+    `output`: what processes of the resource printed, for those who may see that.
     """
 
     incarnation: Id
@@ -275,10 +288,25 @@ class LogEntry(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=Tru
     code: Code = 0
     resource: Id | None = None
     number: Count = 0
+    output: Text = ""
 
 
-Downward = Assignment | Release | FailResource | HeartbeatAck | LifeOver
-Upward = Heartbeat | Report | LogEntry
+class Output(msgspec.Struct, frozen=True, tag="output", forbid_unknown_fields=True):
+    """The newest lines that a resource's processes printed on the node, as they were asked for.
+
+    `written_ms_ago`: since the last of them was written, None where there is none. `cut`: there are
+    older lines on the node.
+    """
+
+    incarnation: Id
+    resource: Id
+    text: Annotated[str, msgspec.Meta(max_length=OUTPUT)]
+    written_ms_ago: Milliseconds | None = None
+    cut: bool = False
+
+
+Downward = Assignment | Release | FailResource | TellOutput | HeartbeatAck | LifeOver
+Upward = Heartbeat | Report | LogEntry | Output
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

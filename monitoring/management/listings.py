@@ -115,6 +115,16 @@ def _probe_cells(probe: schema.ProbeOut) -> list[str]:
     return [probe.entry_point, *map(milliseconds, took), str(probe.calls), *map(milliseconds, limits)]
 
 
+def about_output(found: schema.OutputOut) -> str:
+    """Where and when output was read."""
+    if found.read_at is None:
+        return found.notice or f"{found.resource}: its node has not answered."
+    read = f"Read on {found.node} at {clock_time(found.read_at)}"
+    older = "; the node has older lines" if found.cut else ""
+    nothing = "" if found.text else "; nothing was printed"
+    return f"{read}{older}{nothing}. {found.notice}".strip()
+
+
 def record_table(records: Sequence[schema.RecordOut], style: Style) -> str:
     """Passages of groups, oldest first, so that the newest is next to the prompt."""
     rows = [

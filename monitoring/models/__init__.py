@@ -5,6 +5,7 @@ from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
 from monitoring.models.members import Cluster, Node
 from monitoring.models.operations import Operation
+from monitoring.models.output import ResourceOutput
 from monitoring.models.topology import (
     Dependency,
     Group,
@@ -31,6 +32,7 @@ __all__ = [
     "PreferredOwner",
     "ProbeTime",
     "Resource",
+    "ResourceOutput",
     "ResourceType",
     "Token",
 ]

@@ -30,6 +30,8 @@ class Event(models.Model):
     requested_by = models.CharField(max_length=150, blank=True)
     state_from = models.CharField(max_length=20, blank=True)
     state_to = models.CharField(max_length=20, blank=True)
+    output = models.TextField(blank=True)
+    """What processes of the resource printed; for operators and administrators only."""
     number_at_node = models.BigIntegerField(null=True, editable=False)
     """What tells a line that its node sent from all others of it; null where nobody sent it."""
 

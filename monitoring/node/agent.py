@@ -197,8 +197,8 @@ class Agent:
         if (self._refused & (self._refused - 1)) == 0:  # the 1st, 2nd, 4th, 8th: a flood fills no disk
             logger.warning("refused a message (%d so far): %s", self._refused, ascii(reason)[:300])
 
-    def _log(self, resource: int | None, level: int, text: str, code: int) -> None:
-        self._outbox.log(level, text, code, resource)
+    def _log(self, resource: int | None, level: int, text: str, code: int, output: str = "") -> None:
+        self._outbox.log(level, text, code, resource, output)
         self._member.pump()
 
     # Stopping

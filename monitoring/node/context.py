@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from monitoring.core.messages import Fact, said
+from monitoring.node import output
 from monitoring.node.calls import CURRENT, in_thread
 from monitoring.node.processes import Child, Processes
 from monitoring.node.record import Record
 from monitoring.node.services import ServiceError, Services
 from monitoring.node.sweep import SweepNotes, state_dir
 from monitoring.resource_dlls.api import Provider, ResourceDLL, ResourceError
+
+
+class Log(Protocol):
+    """Adds a line to the cluster's history; `code` is an event id, `output` what processes printed."""
+
+    def __call__(self, resource: int | None, level: int, text: str, code: int, output: str = "") -> None: ...
 
 
 @dataclass(slots=True)
@@ -32,8 +39,8 @@ class Host:
     may_start: Callable[[], bool]
     """Whether the node holds its lease at this moment."""
     record: Record
-    log: Callable[[int | None, int, str, int], None]
-    """Add a line to the cluster's history: resource, level, text, event id. On the loop."""
+    log: Log
+    """On the loop."""
 
 
 class Listener(Protocol):
@@ -63,10 +70,28 @@ class NodeContext:
         self.state_dir = state_dir(host.home, resource)
         self.open_for_starts = False
         """Whether threads of the DLL's own may start processes: from Online to Terminate."""
+        self._output_begin = 0
+        self._telling: asyncio.Task[None] | None = None
 
     @property
     def log_file(self) -> Path:
         return self.state_dir / "output.log"
+
+    def begin_output(self) -> None:
+        """What is printed from here on belongs to the attempt that begins."""
+        self._output_begin = output.size(self.log_file)
+
+    def tell_last_words(self) -> None:
+        """It has failed: what it printed last goes into the history, where there is something."""
+        if output.size(self.log_file) != self._output_begin:
+            self._telling = self._host.loop.create_task(self._tell_last_words())
+
+    async def _tell_last_words(self) -> None:
+        begin = self._output_begin
+        lines = await in_thread(lambda: output.last_words(self.log_file, begin))
+        if lines:
+            text = f"What {self.name} printed before it failed"
+            self._host.log(self.resource, 0, text, 0, lines)
 
     async def close_for_starts(self) -> None:
         """Once this returns, what is being started has a pid that can be killed, or never will have one."""

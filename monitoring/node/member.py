@@ -23,6 +23,7 @@ from monitoring.core.messages import (
     LifeOver,
     MessageError,
     Release,
+    TellOutput,
 )
 from monitoring.node import clock
 from monitoring.node.couriers import Courier, Path
@@ -49,6 +50,7 @@ class Resources(Protocol):
     def assign(self, assignment: Assignment) -> None: ...
     def release(self, release: Release) -> None: ...
     def fail(self, order: FailResource) -> None: ...
+    def show_output(self, order: TellOutput) -> None: ...
     def go_on(self) -> None: ...
     async def end_all(self, cause: str) -> int: ...
     async def stop(self, seconds: float) -> None: ...
@@ -223,6 +225,8 @@ class Member:
             self.resources.release(message)
         elif isinstance(message, FailResource):
             self.resources.fail(message)
+        elif isinstance(message, TellOutput):
+            self.resources.show_output(message)
         elif self._is_joined:
             self.resources.assign(message)
         else:

@@ -14,10 +14,20 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from monitoring.core.messages import Assignment, FailResource, GroupReport, ProbeSample, Release, ResourceSpec
+from monitoring.core.messages import (
+    Assignment,
+    FailResource,
+    GroupReport,
+    Output,
+    ProbeSample,
+    Release,
+    ResourceSpec,
+    TellOutput,
+)
 from monitoring.core.states import ResourceState
 from monitoring.node.context import Host
 from monitoring.node.outbox import Outbox
+from monitoring.node.output import Follower, Tail
 from monitoring.node.plan import plan
 from monitoring.node.processes import Child
 from monitoring.node.record import Assigned, Forgotten, Life, Released
@@ -65,6 +75,7 @@ class Monitor:
         self._loop = host.loop
         self._outbox = outbox
         self._pump = pump
+        self._outputs = Follower(host.loop, self._tell_output)
         self._groups: dict[int, HeldGroup] = {}
         self._owners: dict[int, HeldGroup] = {}
         """The group of each resource."""
@@ -179,6 +190,19 @@ class Monitor:
             and (resource := held.resources.get(order.resource))
         ):
             resource.simulate(order.operation, order.reason)
+
+    def show_output(self, order: TellOutput) -> None:
+        """Tell what a resource printed, now and for a while; one that is not here has nothing to tell."""
+        held = self._owners.get(order.resource)
+        if held is not None and held.id == order.group:
+            log = held.resources[order.resource].log_file
+            self._outputs.follow(order.resource, log, order.follow_ms / 1000)
+
+    def _tell_output(self, resource: int, tail: Tail) -> None:
+        self._outbox.output(
+            Output(self._outbox.incarnation, resource, tail.text, tail.written_ms_ago, tail.cut)
+        )
+        self._pump()
 
     # What changes by itself
 

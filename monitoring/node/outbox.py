@@ -17,6 +17,7 @@ from monitoring.core.messages import (
     GroupReport,
     Heartbeat,
     LogEntry,
+    Output,
     ProbeSample,
     Report,
     Upward,
@@ -51,6 +52,7 @@ class Outbox:
         self._told: list[GroupReport] = []
         self._samples: list[ProbeSample] = []
         self._logs: deque[LogEntry] = deque(maxlen=LOGS_KEPT)
+        self._outputs: dict[int, Output] = {}
         self._heartbeat: Heartbeat | None = None
         self._full = False
         self.is_urgent = False
@@ -68,6 +70,7 @@ class Outbox:
         self._changes.clear()
         self._told.clear()
         self._samples.clear()
+        self._outputs.clear()
         self._full = False
 
     def changed(self, group: int, resource: int = 0) -> None:
@@ -87,13 +90,18 @@ class Outbox:
     def sample(self, samples: Iterable[ProbeSample]) -> None:
         self._samples.extend(samples)
 
-    def log(self, level: int, text: str, code: int = 0, resource: int | None = None) -> None:
+    def log(
+        self, level: int, text: str, code: int = 0, resource: int | None = None, output: str = ""
+    ) -> None:
         """Tell a line for the history, under a number that no other line of this node has."""
         self._line = max(self._line + 1, int(clock.now() * 1_000_000))
-        entry = LogEntry(
-            self.incarnation, min(max(level, 0), 3), said(text), event_code(code), resource, self._line
-        )
-        self._logs.append(entry)
+        level = min(max(level, 0), 3)
+        line = (self.incarnation, level, said(text), event_code(code), resource, self._line, said(output))
+        self._logs.append(LogEntry(*line))
+
+    def output(self, output: Output) -> None:
+        """Newer lines of a resource take the place of those that were not sent yet."""
+        self._outputs[output.resource] = output
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """A newer heartbeat takes the place of one that was not sent yet."""
@@ -101,7 +109,7 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._heartbeat or self._logs or self._has_news)
+        return not (self._heartbeat or self._logs or self._outputs or self._has_news)
 
     @property
     def _has_news(self) -> bool:
@@ -118,6 +126,8 @@ class Outbox:
         self.is_urgent = False
         batch.logs, self._logs = list(self._logs), deque(maxlen=LOGS_KEPT)
         batch.messages += [_in_life(entry, self.incarnation) for entry in batch.logs]
+        outputs, self._outputs = self._outputs, {}
+        batch.messages += outputs.values()
         while self._has_news:
             batch.messages.append(self._compose_report(batch))
         batch.messages += self.compose_heartbeat().messages
@@ -142,7 +152,7 @@ class Outbox:
         )
 
     def not_sent(self, batch: Batch) -> None:
-        """Take back what a batch was to tell. Samples and heartbeats are not worth a second try."""
+        """Take back what a batch was to tell. Samples, output and heartbeats are not worth a second try."""
         self._changes |= batch.changes
         self._told[:0] = batch.told
         self._logs.extendleft(reversed(batch.logs))

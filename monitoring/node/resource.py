@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 from monitoring.core.messages import EntryPoint, Fact, ProbeSample, ResourceSpec
@@ -114,6 +115,10 @@ class ManagedResource(Condition):
         tallies = self._prober.tallies.items() if self._prober is not None else ()
         return [sample for name, tally in tallies if (sample := tally.take(self.id, name)) is not None]
 
+    @property
+    def log_file(self) -> Path:
+        return self._context.log_file
+
     def trim_log(self) -> None:
         self._host.processes.trim_log(self._context.log_file)
 
@@ -188,6 +193,7 @@ class ManagedResource(Condition):
             self.attempt = self.spec.attempt
             self.epoch_up = self._group[2]
             self._made_of = (self.spec.type, self.spec.properties)
+            self._context.begin_output()
             self._note(Phase.STARTING, ResourceState.ONLINE)
             self._set(ResourceState.ONLINE_PENDING, running=True)
             self._begin(self._go_online)
@@ -329,6 +335,8 @@ class ManagedResource(Condition):
     def _going_down(self, final: ResourceState, cause: str, code: int) -> None:
         self._note(Phase.GOING, final, cause, code)
         self._found = False
+        if final is ResourceState.FAILED and self.state is not ResourceState.FAILED:
+            self._context.tell_last_words()
         state = ResourceState.FAILED if final is ResourceState.FAILED else ResourceState.OFFLINE_PENDING
         if (state, cause) != (self.state, self.cause):
             self._set(state, running=True, cause=cause, code=code)

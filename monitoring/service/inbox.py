@@ -11,12 +11,14 @@ from monitoring.core.messages import (
     LifeOver,
     LogEntry,
     MessageError,
+    Output,
     Report,
+    Upward,
     read_envelope,
 )
 from monitoring.core.states import Severity
 from monitoring.models import Cluster, Event, Node, Resource
-from monitoring.service import journal, membership, refusals, reports, rotation
+from monitoring.service import journal, membership, output, refusals, reports, rotation
 from monitoring.service.lock import cluster_lock
 
 
@@ -31,12 +33,14 @@ def receive(raw: object) -> HeartbeatAck | LifeOver | None:
         return _heartbeat(node, message)
     if isinstance(message, Report):
         reports.take(node.pk, message)
+    elif isinstance(message, Output):
+        output.take(node, message)
     else:
         _log_entry(node, message)
     return None
 
 
-def _open(raw: object) -> tuple[Node, Heartbeat | Report | LogEntry]:
+def _open(raw: object) -> tuple[Node, Upward]:
     node: Node | None = None
     try:
         envelope = read_envelope(raw)
@@ -127,4 +131,6 @@ def _log_entry(node: Node, entry: LogEntry) -> None:
             resource=resource,
             node=node,
             number_at_node=entry.number or None,
+            output=entry.output if resource else "",
+            record=resource.group.record if resource and entry.output else None,
         )

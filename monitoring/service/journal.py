@@ -21,10 +21,12 @@ def add(
     by: str = "",
     change: tuple[str, str] = ("", ""),
     number_at_node: int | None = None,
+    output: str = "",
 ) -> Event:
     """Add a line to the history and mark what it is about as changed. One INSERT.
 
-    `number_at_node` tells a line that a node sent from its others (LogEntry).
+    `number_at_node` tells a line that a node sent from its others (LogEntry); `output` is what
+    processes of the resource printed.
     `change` is (state before, state after) by their labels where the event is one. The
     rows' `changed` numbers are written when the lock is given back.
     """
@@ -54,4 +56,5 @@ def add(
         state_from=change[0],
         state_to=change[1],
         number_at_node=number_at_node,
+        output=output,
     )

@@ -15,9 +15,8 @@ from monitoring.core.keys import KeyExchangeError, agreed, fingerprint, public_o
 from monitoring.core.messages import (
     Envelope,
     Heartbeat,
-    LogEntry,
     MessageError,
-    Report,
+    Upward,
     open_up,
 )
 from monitoring.core.model import Refused
@@ -59,7 +58,7 @@ def offer_to(node: Node) -> str:
     return public_of(node.rotation_secret) if node.rotation_secret else ""
 
 
-def opened(envelope: Envelope, node: Node) -> Heartbeat | Report | LogEntry:
+def opened(envelope: Envelope, node: Node) -> Upward:
     """Open what a node sent, signed with its key or the one to come; else MessageError."""
     try:
         message = open_up(envelope, node.key)

@@ -50,6 +50,7 @@ urlpatterns = [
     path("fencing/steps/<int:pk>/remove/", fencing.step_remove, name="fence_step_remove"),
     path("resources/<int:pk>/", resources.page, name="resource"),
     path("resources/<int:pk>/probes/", resources.probes, name="resource_probes"),
+    path("resources/<int:pk>/output/", resources.read_output, name="resource_output"),
     path("resources/<int:pk>/settings/", resource_settings.settings, name="resource_settings"),
     path("resources/<int:pk>/settings/owners/", resource_settings.owners, name="resource_owners"),
     path(

@@ -6,22 +6,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from monitoring.core.model import Refused
 from monitoring.live.topics import Change
 from monitoring.models import Resource
-from monitoring.models.roles import Role
+from monitoring.models.roles import Role, role_of
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import ResourceDLL
-from monitoring.service import clock
+from monitoring.service import clock, output
 from monitoring.service.queries import history, resources
 from monitoring.web import charts
 from monitoring.web.context import for_role, live_from
+from monitoring.web.roles import require_operator
 from monitoring.web.times import clock_ticks
 
 EVENTS = 15
+JUST_READ = 10.0
+"""Seconds for which a page gets output that was read; later it has it already."""
 SPANS = {
     "1h": ("1 hour", 3600.0),
     "6h": ("6 hours", 21_600.0),
@@ -42,12 +46,13 @@ class PropertyValue:
 
 @require_safe
 def page(request: HttpRequest, pk: int) -> HttpResponse:
-    """One resource. Seven queries."""
+    """One resource. Seven queries; eight for who may see its output."""
     live_from(request)
     span = request.GET.get("span", "1h")
     context = resource_context(pk, span if span in SPANS else "1h")
     if context is None:
         raise Http404
+    context["output"] = _output(pk, role_of(request.user))
     return render(request, "resources/page.html", context)
 
 
@@ -126,6 +131,27 @@ def probes(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "resources/parts/probes.html", context)
 
 
+def _output(pk: int, role: Role | None) -> output.OutputView | None:
+    """What it printed, for who may see that: it may contain anything. At most one query."""
+    return output.known(pk) if role is not None and role.rank >= Role.OPERATOR.rank else None
+
+
+@require_operator
+@require_POST
+def read_output(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the node for the output, and to go on telling for a while. The answer comes as a live change."""
+    row = get_object_or_404(Resource.objects.only("pk"), pk=pk)
+    refused = ""
+    try:
+        output.ask(row.pk)
+    except Refused as error:
+        refused = error.message
+    if not getattr(request, "htmx", False):
+        return redirect("resource", pk)
+    context = {"output": output.known(pk), "refused": refused, "resource": {"id": pk}}
+    return render(request, "resources/parts/output_lines.html", context)
+
+
 def render_changes(subject: int | None, change: Change, role: Role) -> str:
     """The live parts of a resource's page, where the change is about it."""
     if subject is None or not _concerns(subject, change):
@@ -133,6 +159,9 @@ def render_changes(subject: int | None, change: Change, role: Role) -> str:
     context = resource_context(subject)
     if context is None:
         return ""
+    printed = _output(subject, role)
+    if printed is not None and printed.read_at and clock.now() - printed.read_at < JUST_READ:
+        context["output"] = printed
     return render_to_string("resources/live.html", {**context, **for_role(role)})
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from monitoring.core.states import ResourceState
-from monitoring.models import FailoverRecord, Group, Node
+from monitoring.models import FailoverRecord, Group, Node, ResourceOutput
+from monitoring.service import clock
 from tests.management.conftest import Run
 from tests.topology.build import app, set_state
 
@@ -108,3 +109,14 @@ def test_an_empty_database_is_one_clear_line(run: Run, cluster: object) -> None:
     Cluster.objects.all().delete()
     answer = run("status")
     assert (answer.code, answer.err.strip()) == (1, "There is no cluster in this database yet.")
+
+
+def test_output_is_printed_as_it_is_and_what_is_known_of_it_beside(run: Run, evs1: Group) -> None:
+    resource = app(evs1, "Queue")
+    ResourceOutput.objects.create(
+        resource=resource, node_name="NODE1", read_at=clock.now(), written_at=clock.now(), text="ready\n"
+    )
+    answer = run("output", "queue", "--timeout", "0")
+    assert (answer.code, answer.out) == (0, "ready\n")
+    assert "Read on NODE1" in answer.err
+    assert run("output", "Queue", "--timeout", "0", "--json").json["text"] == "ready\n"

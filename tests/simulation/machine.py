@@ -133,8 +133,8 @@ class Agent:
     def _open(self, raw: object) -> Downward:
         return open_down(raw, self._machine.name, self._machine.key)
 
-    def _log(self, resource: int | None, level: int, text: str, code: int) -> None:
-        self.outbox.log(level, text, code, resource)
+    def _log(self, resource: int | None, level: int, text: str, code: int, output: str = "") -> None:
+        self.outbox.log(level, text, code, resource, output)
         self.member.pump()
 
     def hears_of(self, process: Child) -> None:

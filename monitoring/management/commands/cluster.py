@@ -62,6 +62,10 @@ class Command(BaseCommand):
         add("resources", "List the resources", shown).add_argument("--group", default="", help="of one group")
         probes = add("probes", "Times of LooksAlive and IsAlive, the slowest first", shown)
         probes.add_argument("--group", default="", help="of one group")
+        printed = add("output", "What the processes of a resource print", shown, "resource")
+        printed.add_argument(
+            "--timeout", type=_seconds, default=5.0, metavar="S", help="for its node's answer"
+        )
         add("move", "Move a group to a node, the best one where none is named", acting, "group", "[node]")
         add("online", "Bring a group online", acting, "group")
         add("offline", "Take a group offline", acting, "group")
@@ -150,11 +154,22 @@ class Command(BaseCommand):
         found = reads.probe_list(group=options["group"])
         self._show(options, found, lambda: listings.probe_table(found, self.style))
 
+    def _output(self, options: dict[str, Any]) -> None:
+        """The lines on standard output, what there is to know about them on standard error."""
+        found = reads.output(options["resource"], options["timeout"])
+        self._show(options, found, lambda: found.text)
+        about = listings.about_output(found)
+        if not options["json"]:
+            self.stderr.write(about, self.style.WARNING if found.notice else self.style.HTTP_INFO)
+
     def _history(self, options: dict[str, Any]) -> None:
         asked = {name: options[name] for name in ("group", "node", "kind")}
         if options["events"]:
             wanted = reads.filter_of(**asked, kinds=list(history.EVENT_KINDS))
-            events = [schema.of_event(row) for row in history.events(wanted, limit=options["limit"]).rows]
+            events = [
+                schema.of_event(row, output=True)
+                for row in history.events(wanted, limit=options["limit"]).rows
+            ]
             self._show(options, events, lambda: listings.event_table(events, self.style))
             return
         wanted = reads.filter_of(**asked, kinds=RECORD_KINDS)

@@ -283,7 +283,8 @@ class GenericService(ResourceDLL):
     async def _ended(self, systemd: Manager, state: Mapping[str, Any]) -> str:
         service = await self._service(systemd)
         reason = units.why(state, service)
-        return f"{self._unit} is {_state(state)}{f': {reason}' if reason else ''}{await self._words(state)}"
+        await self._keep_words(state)
+        return f"{self._unit} is {_state(state)}{f': {reason}' if reason else ''}"
 
     async def _not_started(self, systemd: Manager, result: str, state: Mapping[str, Any]) -> str:
         reason = units.why(state, await self._service(systemd))
@@ -292,16 +293,15 @@ class GenericService(ResourceDLL):
         elif result == "done" and state["ActiveState"] == "inactive" and "ended" in reason:
             reason = "it ended at once; a unit that only does something needs RemainAfterExit=yes"
         said = reason or f"its job ended as {result}"
-        return f"{self._unit} could not be started: {said}{await self._words(state)}"
+        await self._keep_words(state)
+        return f"{self._unit} could not be started: {said}"
 
-    async def _words(self, state: Mapping[str, Any]) -> str:
-        """The last that the unit printed; the lines also go where the output of resources is kept."""
+    async def _keep_words(self, state: Mapping[str, Any]) -> None:
+        """Put the last that the unit printed where the output of resources is kept."""
         lines = await units.last_lines(self._unit, bytes(state.get("InvocationID", b"")))
-        if not lines:
-            return ""
-        with contextlib.suppress(OSError), (self.context.state_dir / "output.log").open("a") as output:
-            output.write("".join(f"{line}\n" for line in lines))
-        return f". It said: {'; '.join(lines[-2:])[:300]}"
+        if lines:
+            with contextlib.suppress(OSError), (self.context.state_dir / "output.log").open("a") as output:
+                output.write("".join(f"{line}\n" for line in lines))
 
 
 _MANAGER = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")

@@ -80,6 +80,8 @@ class EventRow:
     requested_by: str
     state_from: str
     state_to: str
+    output: str = ""
+    """What processes of the resource printed; for operators and administrators only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,7 @@ def event_row(event: Event) -> EventRow:
         requested_by=event.requested_by,
         state_from=event.state_from,
         state_to=event.state_to,
+        output=event.output,
     )
 
 
