@@ -175,6 +175,8 @@ def _deliver(futures: tuple[asyncio.Future[Any], ...], result: Any, error: BaseE
         if not future.done():
             future.set_result(None)
     if heard.done():
+        if inspect.iscoroutine(result):  # nobody waits for what a plain entry point went on to
+            result.close()
         return
     if isinstance(error, (StopIteration, SystemExit, KeyboardInterrupt)):
         error = RuntimeError(f"{type(error).__name__} in an entry point")

@@ -3,13 +3,14 @@
 Every process that the agent starts carries the node's home and its resource's id in the
 environment that /proc shows, and so does whatever it starts in turn, daemons included. What
 wipes that away (some servers write their title over it) is still found through its parent
-or its session while one of those is marked.
+or its session while one of those is marked; and what the agent watches is noted beside, in the
+names of empty files, which stand until the agent knows of its end.
 
 The agent and the guard share this module; it imports little, for the guard is to stay small.
 """
 
 # The guard does not load pathlib:
-# ruff: noqa: PTH208
+# ruff: noqa: PTH103, PTH108, PTH118, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -28,6 +29,8 @@ KERNEL_THREAD = 0x00200000
 """The flag of a kernel thread in /proc/PID/stat (PF_KTHREAD, proc(5))."""
 EXEC_LOOKS = 50
 """How many milliseconds an exec(2) is waited for."""
+WATCHED = "watched"
+"""Folder in the home; a file in it is named PID.TICKS.RESOURCE."""
 NO_RESOURCE = 0
 """Marks what serves the agent itself: the warm parent."""
 
@@ -60,12 +63,40 @@ class Marked:
         return fd
 
 
+def note(home: str, pid: int, started: int, resource: int) -> str:
+    """Note a process, whatever becomes of its environment; the path of the note."""
+    path = os.path.join(home, WATCHED, f"{pid}.{started}.{resource}")
+    with suppress(OSError):  # it is still found by its marks
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    return path
+
+
+def noted(home: str) -> dict[int, tuple[int, int]]:
+    """Start time and resource of each process that is noted, by its pid; some may be dead."""
+    try:
+        names = os.listdir(os.path.join(home, WATCHED))
+    except OSError:
+        return {}
+    numbers = (name.split(".") for name in names)
+    return {int(pid): (int(started), int(resource)) for pid, started, resource in numbers}
+
+
+def strike_dead(home: str) -> None:
+    """Take away the notes of processes that are gone."""
+    for pid, (started, resource) in noted(home).items():
+        if ticks(pid) != started:
+            with suppress(OSError):
+                os.unlink(os.path.join(home, WATCHED, f"{pid}.{started}.{resource}"))
+
+
 def scan(home: str) -> list[Marked]:
     """All living processes of the node whose state is in `home`.
 
     Costs about 20 µs for each process on the machine.
     """
     needle = f"{OWNER}={home}".encode()
+    notes = noted(home)
     marked: dict[int, Marked] = {}
     sessions: dict[int, int] = {}
     others: list[tuple[int, int, int, int]] = []
@@ -78,6 +109,8 @@ def scan(home: str) -> list[Marked]:
             continue
         parent, session, started = stat
         resource = _resource_of(pid, needle)
+        if resource is None and pid in notes and notes[pid][0] == started:
+            resource = notes[pid][1]
         if resource is None:
             others.append((pid, parent, session, started))
         else:

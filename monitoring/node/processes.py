@@ -44,6 +44,8 @@ class Child:
         self.expected = False
         """Its end was asked for, and is no failure."""
         self.returncode: int | None = None
+        self.note = ""
+        """The file that tells of it whatever becomes of its marks."""
         self.ended = False
         self._waiters: list[asyncio.Future[int]] = []
 
@@ -97,6 +99,7 @@ class Processes:
         self._unconfirmed: set[int] = set()
         """Resources that started something since a scan last found nothing of theirs."""
         self._scans = SharedScan(self.home)
+        marks.strike_dead(self.home)
 
     def spawn(
         self,
@@ -138,7 +141,9 @@ class Processes:
         pidfd = Marked(pid, resource, ticks).open()
         if pidfd is None:
             return False
-        self._watch(Child(pid, pidfd, resource, watch=True, forked=False))
+        child = Child(pid, pidfd, resource, watch=True, forked=False)
+        child.note = marks.note(self.home, pid, ticks, resource)
+        self._watch(child)
         return True
 
     def watched(self, resource: int) -> list[Child]:
@@ -153,7 +158,9 @@ class Processes:
 
     def _add(self, child: Child) -> None:
         if child.watch:
-            self._record.add(Started(child.resource, child.pid, marks.ticks(child.pid)))
+            ticks = marks.ticks(child.pid)
+            child.note = marks.note(self.home, child.pid, ticks, child.resource)
+            self._record.add(Started(child.resource, child.pid, ticks))
         self._watch(child)
 
     def _watch(self, child: Child) -> None:
@@ -192,6 +199,8 @@ class Processes:
         self._on_end(child)
         if child.watch:
             self._record.add(Ended(child.resource, child.pid))
+            with suppress(OSError):
+                Path(child.note).unlink()
 
     def pids(self, resource: int) -> list[int]:
         """Everything that runs for the resource now, descendants included."""

@@ -74,7 +74,7 @@ def _discover() -> tuple[Mapping[str, type[ResourceDLL]], tuple[Broken, ...]]:
     for name, source, load in _candidates():
         try:
             for dll in load():
-                _check(dll)
+                check(dll)
                 if dll.type_name in found:
                     other = found[dll.type_name]
                     raise TypeError(f"{other.__module__} offers the type {dll.type_name!r} already")
@@ -150,8 +150,8 @@ def _defined_by(dll: type[ResourceDLL]) -> set[str]:
     return {name for base in own for name in vars(base)}
 
 
-def _check(dll: type[ResourceDLL]) -> None:
-    """Refuse a class that would only fail later, at an operator's hand."""
+def check(dll: type[ResourceDLL]) -> None:
+    """Refuse, with a TypeError, a class that would only fail later, at an operator's hand."""
     if not getattr(dll, "type_name", ""):
         raise TypeError(f"{dll.__qualname__} has no type_name")
     for method in ("online", "terminate", "is_alive"):

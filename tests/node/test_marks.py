@@ -60,3 +60,23 @@ def test_a_process_is_found_the_moment_it_has_started(home: str) -> None:
         assert [m.pid for m in marks.scan(home)] == [process.pid]
         process.kill()
         process.wait()
+
+
+def test_a_process_that_wiped_its_environment_is_found_by_its_note(home: str) -> None:
+    process = start(home, 7, "exec env -i sleep 1000")
+    until(lambda: marks.scan(home) == [], 5, "without a note it would be lost")
+    note = marks.note(home, process.pid, marks.ticks(process.pid), 7)
+    assert [(m.pid, m.resource) for m in marks.scan(home)] == [(process.pid, 7)]
+    assert marks.end_marked(home)
+    assert process.wait() == -9
+    assert os.path.exists(note)
+    marks.strike_dead(home)
+    assert not os.path.exists(note)
+
+
+def test_a_note_of_an_earlier_process_of_the_same_number_means_nobody(home: str) -> None:
+    process = start("elsewhere", 7, "exec sleep 1000")
+    marks.note(home, process.pid, marks.ticks(process.pid) - 1, 7)
+    assert marks.scan(home) == []
+    process.kill()
+    process.wait()

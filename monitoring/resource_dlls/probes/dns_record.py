@@ -34,7 +34,7 @@ class DNSRecord(Probe):
             help="the name server to ask",
         ),
         Property("Port", kind="port", default=53, help="of the name server"),
-        Property("Transport", default="udp", choices=("udp", "tcp")),
+        Property("Transport", default="udp", choices=("udp", "tcp"), help="how the server is asked"),
         *TRIES,
     )
 

@@ -39,7 +39,7 @@ class HTTPEndpoint(Probe):
             placeholder="the host of URL, or the group's IP Address",
             help="where to connect, whatever name URL has",
         ),
-        Property("Method", default="GET", choices=("GET", "HEAD", "OPTIONS", "POST")),
+        Property("Method", default="GET", choices=("GET", "HEAD", "OPTIONS", "POST"), help="how it is asked"),
         Property(
             "Headers",
             help="further headers, as Name: value; several are parted by |",
