@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from monitoring.resource_dlls.api import Property, PropertyError, ResourceError
+from monitoring.resource_dlls.lazily import load
 from monitoring.resource_dlls.probes import tls
 from monitoring.resource_dlls.probes.base import ADDRESS, TRIES, Probe
 from monitoring.resource_dlls.probes.starttls import DIALOGUES, ask_for_tls
@@ -75,7 +76,8 @@ class Certificate(Probe):
 
     async def probe(self) -> None:
         encoded = await (self._from_file() if self["File"] else self._from_server())
-        self._judge(_first_end(encoded, self.target), datetime.now(UTC))
+        x509: Any = await load("cryptography.x509")
+        self._judge(_first_end(x509, encoded, self.target), datetime.now(UTC))
 
     def _judge(self, ends: datetime, now: datetime) -> None:
         left = (ends - now).total_seconds() / DAY_S
@@ -139,10 +141,8 @@ def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
     return future
 
 
-def _first_end(encoded: bytes, where: str) -> datetime:
+def _first_end(x509: Any, encoded: bytes, where: str) -> datetime:
     """When the first of the certificates ends."""
-    from cryptography import x509  # a large library, loaded where a certificate is looked at
-
     try:
         if b"-----BEGIN" in encoded:
             found = x509.load_pem_x509_certificates(encoded)
@@ -150,4 +150,5 @@ def _first_end(encoded: bytes, where: str) -> datetime:
             found = [x509.load_der_x509_certificate(encoded)]
     except ValueError as error:
         raise ResourceError(f"{where} holds no certificate that can be read: {error}") from error
-    return min(certificate.not_valid_after_utc for certificate in found)
+    ends: datetime = min(certificate.not_valid_after_utc for certificate in found)
+    return ends

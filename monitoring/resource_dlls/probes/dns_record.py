@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from monitoring.resource_dlls.api import Property, PropertyError, ResourceError
+from monitoring.resource_dlls.lazily import load
 from monitoring.resource_dlls.probes.base import TRIES, Probe
 
 KINDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
@@ -49,10 +50,9 @@ class DNSRecord(Probe):
                 _check_address(text, 4 if values["Type"] == "A" else 6)
 
     async def probe(self) -> None:
-        from monitoring.resource_dlls.probes import dns_query
-
+        dns_query: Any = await load("monitoring.resource_dlls.probes.dns_query")
         kind = self["Type"]
-        answers = await dns_query.ask(
+        answers: list[str] = await dns_query.ask(
             self.target, self["Port"], self["Name"], kind, self["Transport"], float(self["Timeout"])
         )
         if not answers:
