@@ -12,7 +12,10 @@ from typing import Any, ClassVar
 
 from monitoring.resource_dlls.api import Blueprint, CompositeDLL, Property, PropertyError, ResourceError
 from monitoring.resource_dlls.exchange.base import ATTENDANT, STORE, ExchangeService, port
+from monitoring.resource_dlls.exchange.daemons import certificate, dovecot, nginx, postfix
 from monitoring.resource_dlls.exchange.health import CHECK_FAILED, greeting
+
+BUILT_IN, DAEMONS = "built-in", "Postfix, Dovecot and nginx"
 
 
 class SystemAttendant(ExchangeService, CompositeDLL):
@@ -24,6 +27,14 @@ class SystemAttendant(ExchangeService, CompositeDLL):
     service = "attendant"
     properties: ClassVar[tuple[Property, ...]] = (
         port(1137, "health page"),
+        Property(
+            "Servers",
+            default=BUILT_IN,
+            choices=(BUILT_IN, DAEMONS),
+            help="the programs behind the resources; they are made with it and stay as they are",
+            details="built-in: small servers that need nothing else, to try things out. Postfix,"
+            " Dovecot and nginx: for users; they have to be installed on each node, whose agent is root.",
+        ),
         Property(
             "Tree",
             default="2000",
@@ -38,13 +49,26 @@ class SystemAttendant(ExchangeService, CompositeDLL):
             unit="KiB",
             help="size at which a journal on the disk is set aside; one older one is kept",
         ),
+        *certificate.FILES,
     )
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> None:
+        certificate.check_values(values)
+        if values["Servers"] == DAEMONS and values["Tree"] != "2000":
+            raise PropertyError("Tree", f"{DAEMONS} come in the tree of 2000 only")
+        if values["Servers"] != DAEMONS and values[certificate.FILE]:
+            raise PropertyError(certificate.FILE, "the built-in servers encrypt nothing")
 
     def settings(self) -> Mapping[str, Any]:
         return {"journal_limit": self["JournalLimit"] * 1024}
 
     @classmethod
     def blueprints(cls, values: Mapping[str, Any]) -> Iterable[Blueprint]:
+        return _daemons(values) if values["Servers"] == DAEMONS else cls._built_in(values)
+
+    @classmethod
+    def _built_in(cls, values: Mapping[str, Any]) -> Iterable[Blueprint]:
         beside = (ATTENDANT,)
         under = (STORE,) if values["Tree"] == "2000" else beside
         # A password that nobody knows is safer than one that everybody does
@@ -60,6 +84,18 @@ class SystemAttendant(ExchangeService, CompositeDLL):
             yield Blueprint("IMAP4", "Exchange IMAP4 Virtual Server", under)
             yield Blueprint("POP3", "Exchange POP3 Virtual Server", under)
         yield Blueprint("Search", Search.type_name, (STORE,))
+
+
+def _daemons(values: Mapping[str, Any]) -> Iterable[Blueprint]:
+    """The tree of 2000; what routes and transfers mail there is Postfix here, and Dovecot searches."""
+    under = (dovecot.STORE,)
+    files = {name: values[name] for name in (certificate.FILE, certificate.KEY)}
+    first = {"MailboxPassword": secrets.token_urlsafe(12)}
+    yield Blueprint("Information Store", dovecot.STORE, (ATTENDANT,), first)
+    yield Blueprint("SMTP", postfix.PostfixSMTP.type_name, under, files)
+    yield Blueprint("IMAP4", dovecot.DovecotIMAP4.type_name, under, files)
+    yield Blueprint("POP3", dovecot.DovecotPOP3.type_name, under, files)
+    yield Blueprint("HTTP", nginx.NginxHTTP.type_name, under, files)
 
 
 class InformationStore(ExchangeService):

@@ -1,0 +1,262 @@
+"""What Postfix, Dovecot and nginx have in common as resources: start, wait, reload, stop, ask.
+
+Online, Offline and LooksAlive are plain methods, on the resource's own thread: they touch the
+group's disk. IsAlive is a conversation over the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, ClassVar
+
+from monitoring.resource_dlls.api import Process, Property, ResourceDLL, ResourceError
+from monitoring.resource_dlls.exchange.base import ATTENDANT
+from monitoring.resource_dlls.exchange.daemons import certificate, place
+from monitoring.resource_dlls.exchange.daemons.certificate import Pair
+from monitoring.resource_dlls.exchange.daemons.probes import Server
+from monitoring.resource_dlls.exchange.health import CHECK_FAILED
+from monitoring.resource_dlls.exchange.starting import START_FAILED
+
+SERVES_WITHIN_S = 30.0
+"""A server that runs and does not answer for so long after its start will not."""
+STOP_GRACE_S = 5.0
+GREETING_WITHIN_S = 2.0
+LOOK_EVERY_S = 0.03
+
+
+class Daemon(ResourceDLL):
+    """A server program of the distribution, with an instance of its own for the group.
+
+    A type says what it is: `part` is its folder, `program` and `package` what is started, and
+    `prepare` writes its files and returns the command.
+    """
+
+    family = "Exchange"
+    required_dependencies: ClassVar[tuple[str, ...]] = (ATTENDANT,)
+    is_alive_ms = 10_000
+    part: ClassVar[str]
+    program: ClassVar[str]
+    package: ClassVar[str]
+
+    _process: Process | None = None
+
+    # Where
+
+    @property
+    def address(self) -> str:
+        return str(self.provider("IP Address").properties["Address"])
+
+    @property
+    def network_name(self) -> str:
+        return str(self.provider("Network Name").properties["Name"]).lower()
+
+    @property
+    def run(self) -> Path:
+        return place.run_folder(self.context, self.part)
+
+    @property
+    def disk(self) -> Path:
+        return Path(self.provider("Physical Disk").properties["Path"])
+
+    # What a type says
+
+    def prepare(self, executable: str) -> list[str]:
+        """Write what the server needs; the command that runs it in the foreground."""
+        raise NotImplementedError
+
+    def ports(self) -> list[int]:
+        """Where it listens on the group's address."""
+        return []
+
+    async def check_health(self) -> None:
+        """Ask the server as a client does; ResourceError says what is wrong."""
+        raise NotImplementedError
+
+    def started(self) -> None:
+        """It serves. Default: nothing more to do."""
+
+    def explain(self) -> str:
+        """Why it ended while starting, where it left no word itself."""
+        return ""
+
+    # Life
+
+    def open(self) -> None:
+        self.context.kill_all()
+
+    def online(self) -> None:
+        place.require_root(self.type_name)
+        place.check_plain(self.context.state_dir)
+        place.check_plain(self.disk)
+        executable = place.program(self.program, self.package)
+        place.program("unshare", "util-linux")
+        self.check_files()
+        place.make_run_folder(self.run)
+        command = self.prepare(executable)
+        place.check_ports(self.address, self.ports())
+        log = self.context.state_dir / "output.log"
+        said_before = log.stat().st_size if log.exists() else 0
+        self._process = self.context.spawn(place.contained(command), cwd="/")
+        self._wait(self._process, log, said_before)
+        self.started()
+
+    def check_files(self) -> None:
+        """Refuse, before anything is started, files that it could not use."""
+
+    def _wait(self, process: Process, log: Path, said_before: int) -> None:
+        """Return once it serves."""
+        deadline = time.monotonic() + SERVES_WITHIN_S
+        while True:
+            if process.returncode is not None:
+                words = _last_words(log, said_before) or self.explain() or f"see {log}"
+                raise ResourceError(
+                    f"{self.program} ended with exit code {process.returncode}: {words}", START_FAILED
+                )
+            try:
+                return asyncio.run(self.check_health())
+            except ResourceError as error:
+                if time.monotonic() > deadline:
+                    words = _last_words(log, said_before)
+                    raise ResourceError(
+                        f"{self.program} does not serve: {error} ({words})", START_FAILED
+                    ) from error
+            time.sleep(LOOK_EVERY_S)
+
+    def adopt(self) -> bool:
+        """It needs nothing of the agent: IsAlive, which is next, asks it."""
+        running = self.context.watched()
+        self._process = running[0] if running else None
+        return bool(running)
+
+    def offline(self) -> None:
+        self._process = None
+        self.context.kill_all(STOP_GRACE_S)
+        rmtree(self.run, ignore_errors=True)
+
+    def terminate(self) -> None:
+        self._process = None
+        self.context.kill_all()
+        rmtree(self.run, ignore_errors=True)
+
+    async def is_alive(self) -> bool:
+        if self._process is None:
+            return False
+        if self._process.returncode is not None:
+            raise ResourceError(
+                f"{self.program} ended with exit code {self._process.returncode}", CHECK_FAILED
+            )
+        await self.check_health()
+        return True
+
+    def looks_alive(self) -> bool:
+        """The process runs, and greets or at least takes connections."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        ports = self.ports()
+        return not ports or _takes_connections(self.address, ports[0])
+
+    def reload(self) -> None:
+        """Have the server read its files again (SIGHUP); those that it serves are served on."""
+        process = self._process
+        if process is not None:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            with suppress(OSError, ValueError):
+                os.kill(int(children.read_text().split()[0]), signal.SIGHUP)
+
+
+class EncryptedDaemon(Daemon):
+    """A server with a plain port and, where it has a certificate, STARTTLS on it and an encrypted port."""
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> None:
+        certificate.check_values(values)
+        super().check(values)
+
+    @property
+    def pair(self) -> Pair | None:
+        return Pair.of(self._values)
+
+    @property
+    def server(self) -> Server:
+        return Server(self.address, self["Port"], self["TlsPort"] if self.pair else None)
+
+    def ports(self) -> list[int]:
+        return [self["Port"], self["TlsPort"]] if self.pair else [self["Port"]]
+
+    @property
+    def _noted(self) -> Path:
+        """What certificate the running server has read, as Pair.state tells it."""
+        return self.context.state_dir / "certificate"
+
+    def check_files(self) -> None:
+        if pair := self.pair:
+            pair.check()
+            place.write(self._noted, pair.state())
+
+    def looks_alive(self) -> bool:
+        self._take_new_certificate()
+        return super().looks_alive()
+
+    def _take_new_certificate(self) -> None:
+        """A renewed certificate is used at once; one that cannot be used is told, and the old one stays."""
+        if (pair := self.pair) is None or not self._noted.exists():
+            return
+        try:
+            state = pair.state()
+            if state == self._noted.read_text(encoding="utf-8"):
+                return
+            place.write(self._noted, state)
+            pair.check()
+        except (OSError, ResourceError) as error:
+            self.context.log(1, f"{self.context.name} keeps the certificate that it has: {error}")
+            return
+        self.reload()
+        self.context.log(0, f"{self.context.name} took over a new certificate from {pair.certificate}")
+
+    async def check_health(self) -> None:
+        presented = await self.converse()
+        if presented:
+            self._judge(presented)
+        else:
+            self.context.show("Encryption", "none: passwords cross the network as they are", level=1)
+
+    async def converse(self) -> list[bytes]:
+        """The probe of the protocol; the certificates that the server presented."""
+        raise NotImplementedError
+
+    def _judge(self, presented: list[bytes]) -> None:
+        """Show until when what clients are given is valid."""
+        until = min(certificate.valid_until(each) for each in presented)
+        found = certificate.expiry(until, datetime.now(UTC), self[certificate.WARNING])
+        self.context.show("Certificate", found.text, level=found.level)
+        if found.is_over and self[certificate.FAILS]:
+            raise ResourceError(f"the certificate {found.text}", CHECK_FAILED)
+
+
+def port(name: str, default: int, purpose: str) -> Property:
+    return Property(name, kind="port", default=default, help=f"{purpose}, on the group's own address")
+
+
+def _takes_connections(address: str, number: int) -> bool:
+    with suppress(OSError), socket.create_connection((address, number), GREETING_WITHIN_S) as connection:
+        connection.settimeout(GREETING_WITHIN_S)
+        return True
+    return False
+
+
+def _last_words(log: Path, start: int) -> str:
+    """The last line that a program wrote since its start."""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(start)
+        lines = file.read(1 << 16).decode("utf-8", "replace").split("\n")
+        return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "")
+    return ""
