@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import smtplib
 import ssl
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import Provider, ResourceDLL
+from monitoring.resource_dlls.exchange.daemons import place
 from tests.resource_dlls.context import LocalContext, call
 
 PASSWORD = "correct-horse"
@@ -52,8 +54,6 @@ class Certificate:
 
 def make_certificate(folder: Path, *addresses: str, days: float = 365, name: str = "mail") -> Certificate:
     """A certificate for these addresses that signs itself; `days` may lie in the past."""
-    import ipaddress
-
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -137,7 +137,18 @@ class Daemons:
             client.send_message(mail)
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of whatever runs with a file of the folder."""
-    done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in done.stdout.splitlines() if str(folder) in line]
+def left_running(folder: Path, node: str = "NODE1") -> list[str]:
+    """Whatever runs or works for the virtual server in the folder, whatever it calls itself."""
+    sockets = place.run_folder(LocalContext(folder / f"state-{node}" / "any"), "any").parent.name
+    left = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace")
+            where = str((process / "cwd").readlink())
+        except OSError:
+            continue
+        if int(process.name) != os.getpid() and any(
+            each in f"{words} {where}" for each in (str(folder), sockets)
+        ):
+            left.append(words)
+    return left
