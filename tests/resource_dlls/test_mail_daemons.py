@@ -22,6 +22,7 @@ import pytest
 from monitoring.node import marks
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import PropertyError, ResourceError
+from monitoring.resource_dlls.exchange.daemons import certificate as certificates
 from monitoring.resource_dlls.exchange.daemons import place
 from tests.resource_dlls.context import LocalContext, call, free_address, wait_until
 from tests.resource_dlls.mail_daemons import (
@@ -379,3 +380,12 @@ def test_they_stop_in_order_and_leave_no_secret_behind(server: Daemons) -> None:
         call(resource.offline)
     assert list(runs.iterdir()) == []
     assert not left_running(server.disk.parent)
+
+
+@pytest.mark.parametrize("days", [1.0, 40.0 * 366])  # a year in two digits, and one in four (RFC 5280)
+def test_the_end_of_a_certificate_is_read_to_the_second(folder: Path, days: float) -> None:
+    from cryptography import x509
+
+    made = make_certificate(folder, "127.0.0.1", days=days).certificate.read_bytes()
+    known = x509.load_pem_x509_certificate(made).not_valid_after_utc
+    assert certificates.valid_until(ssl.PEM_cert_to_DER_cert(made.decode())) == known

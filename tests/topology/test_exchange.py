@@ -144,3 +144,29 @@ def test_on_more_than_two_nodes_one_stays_free(evs1: Group, evs2: Group, cluster
     evs3 = topology.create_group({"name": "EVS3"}, by=BY)
     with refused("type", "at most 2"):
         server(evs3, 3)
+
+
+def test_the_programs_behind_a_virtual_server_can_be_chosen(evs1: Group) -> None:
+    files = {"CertificateFile": "/srv/mail.crt", "KeyFile": "/srv/mail.key"}
+    server(evs1, 1, Servers="Postfix, Dovecot and nginx", **files)
+    store = "Exchange Information Store (Dovecot)"
+    protocols = {
+        "Exchange SMTP Virtual Server (Postfix)",
+        "Exchange IMAP4 Virtual Server (Dovecot)",
+        "Exchange POP3 Virtual Server (Dovecot)",
+        "Exchange HTTP Virtual Server (nginx)",
+    }
+    assert types(evs1) == {"IP Address", "Network Name", "Physical Disk", ATTENDANT, store} | protocols
+    assert providers(store, evs1) == {ATTENDANT}
+    for protocol in protocols:
+        assert providers(protocol, evs1) == {store}
+        made = evs1.resources.get(type__name=protocol)
+        assert made.properties.items() >= files.items()
+    assert evs1.resources.get(type__name=store).properties["MailboxPassword"]
+
+
+def test_a_choice_that_the_programs_behind_it_do_not_offer_is_refused(evs1: Group) -> None:
+    with refused("properties.Tree", "tree of 2000 only"):
+        server(evs1, 1, Servers="Postfix, Dovecot and nginx", Tree="2003")
+    with refused("properties.CertificateFile", "encrypt nothing"):
+        attendant(evs1, CertificateFile="/srv/mail.crt")
