@@ -85,8 +85,8 @@ class Bench:
         self.monitor = Monitor(self.host, self._outbox, lambda: None)
         self._services.start()
 
-    def _log(self, resource: int | None, level: int, text: str, code: int) -> None:
-        self.said.append(text)
+    def _log(self, resource: int | None, level: int, text: str, code: int, output: str = "") -> None:
+        self.said += [text, output] if output else [text]
 
     def as_providers(self) -> tuple[Provider, ...]:
         return tuple(part.as_provider() for part in self.subject.providers)
