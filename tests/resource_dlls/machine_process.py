@@ -66,6 +66,24 @@ class Play:
             return False
         return True
 
+    def resolve_local(self, name: str) -> list[str]:
+        """The addresses of NAME.local, as another program of this machine finds them, asked anew."""
+        from zeroconf import AddressResolver, IPVersion, Zeroconf  # type: ignore[attr-defined]
+
+        with Zeroconf(ip_version=IPVersion.All) as client:
+            resolver = AddressResolver(f"{name.lower()}.local.")
+            resolver.request(client, 800)
+            return sorted(resolver.parsed_addresses())
+
+    def answer_for(self, key: str) -> None:
+        """Make a name known without asking whether another has it."""
+        from monitoring.resource_dlls.network_name.multicast import OnLocalNetwork
+
+        dll: Any = self.resources[key]
+        way = OnLocalNetwork(lambda text, level: None)
+        way.adopt(dll._own_record())
+        dll._known.append(way)
+
     def threads(self) -> int:
         return threading.active_count()
 

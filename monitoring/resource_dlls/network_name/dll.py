@@ -1,21 +1,28 @@
-"""The Network Name resource: registers the group's name with its addresses.
+"""The Network Name resource: makes the group's name known with its addresses, in one way or several.
 
-Plain methods, on a thread of the resource's own, since the shared storage may hang.
+Plain methods, on a thread of the resource's own, since storage may hang and name servers may be silent.
+What talks to the network is loaded where a name is first made known in that way.
 
-Source: semantics 5.1 and 5.2.
+Source: semantics 5.1 and 5.2; RFC 2136, RFC 6762.
 """
 
 from __future__ import annotations
 
 import os
-from typing import ClassVar
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-from monitoring.resource_dlls.api import Property, ResourceDLL, ResourceError
-from monitoring.resource_dlls.network_name.names import NameRecord, NameRegistry, NameTakenError
+from monitoring.resource_dlls.api import Context, ResourceDLL, ResourceError
+from monitoring.resource_dlls.network_name import properties
+from monitoring.resource_dlls.network_name.hosts import InHostsFile
+from monitoring.resource_dlls.network_name.names import NameRecord, NameTakenError
+from monitoring.resource_dlls.network_name.registry import InRegistry
+from monitoring.resource_dlls.network_name.ways import Way, WayError
 
 NAME_IS_A_NODE = 1050
 NOT_REGISTERED = 1215
-REGISTRY_VARIABLE = "CLUSTERWEB_NAMES"
 
 
 class NetworkName(ResourceDLL):
@@ -24,39 +31,72 @@ class NetworkName(ResourceDLL):
     family = "Network"
     icon = "tag"
     required_dependencies = ("IP Address",)
-    properties: ClassVar[tuple[Property, ...]] = (
-        Property(
-            "Name",
-            kind="netbios",
-            required=True,
-            unique="cluster",
-            help="NetBIOS name, at most 15 characters; never the name of a node",
-        ),
-        Property(
-            "RegistryPath",
-            kind="path",
-            help=f"shared directory of the name records; where empty, that of {REGISTRY_VARIABLE}",
-        ),
-    )
+    properties = properties.PROPERTIES
 
-    _record: NameRecord | None = None
+    def __init__(self, context: Context, values: Mapping[str, Any]) -> None:
+        super().__init__(context, values)
+        self._record: NameRecord | None = None
+        self._known: list[Way] = []
+        """The ways in which the name is known at the moment, or about to be."""
+        self._changing = threading.Lock()
+        self._ends = 0
+        """How often it was terminated: an Online that is interrupted leaves no name behind."""
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> None:
+        properties.check(values)
 
     def online(self) -> None:
         if self["Name"] == self.context.node.upper():
             raise ResourceError(f"the network name {self['Name']} is the name of this node", NAME_IS_A_NODE)
-        record = self._own_record()
+        begun, record = self._ends, self._own_record()
+        ways = self._ways()
+        with self._registering(record):
+            for way in ways:
+                self._enter(begun, record, way)
+                way.publish(record)
+                self._check_wanted(begun, record, way)
+        self._hold(begun, record)
+
+    def adopt(self) -> bool:
+        """The name, which needs no agent in most ways, is still this owner's."""
+        begun, record = self._ends, self._own_record()
+        ways = self._ways()
+        with self._registering(record):
+            for way in ways:
+                self._enter(begun, record, way)
+                way.adopt(record)
+                self._check_wanted(begun, record, way)
+        self._hold(begun, record)
+        return self.is_alive()
+
+    def _enter(self, begun: int, record: NameRecord, way: Way) -> None:
+        """From here on Terminate takes the name back in this way, too."""
+        with self._changing:
+            if self._ends == begun:
+                self._known.append(way)
+                return
+        raise ResourceError(f"{record.name} was given up while it was registered")
+
+    def _check_wanted(self, begun: int, record: NameRecord, way: Way) -> None:
+        """What became known after Terminate had looked is taken back."""
+        if self._ends != begun:
+            way.withdraw_soon(record)
+            raise ResourceError(f"{record.name} was given up while it was registered")
+
+    def _hold(self, begun: int, record: NameRecord) -> None:
+        with self._changing:
+            if self._ends == begun:
+                self._record = record
+
+    @contextmanager
+    def _registering(self, record: NameRecord) -> Iterator[None]:
         try:
-            self._registry().register(record)
-        except NameTakenError as error:
+            yield
+        except (NameTakenError, WayError) as error:
             raise ResourceError(str(error), NOT_REGISTERED) from error
         except (OSError, ValueError) as error:
             raise ResourceError(f"{record.name} cannot be registered: {error}", NOT_REGISTERED) from error
-        self._record = record
-
-    def adopt(self) -> bool:
-        """The record, which needs no agent, is still this owner's."""
-        self._record = self._own_record()
-        return self.is_alive()
 
     def _own_record(self) -> NameRecord:
         return NameRecord(
@@ -79,40 +119,92 @@ class NetworkName(ResourceDLL):
             raise ResourceError(f"{self.context.name} depends on no IP Address with EnableNetBIOS set")
         return found
 
-    def _registry(self) -> NameRegistry:
-        folder = self["RegistryPath"] or os.environ.get(REGISTRY_VARIABLE)
-        if not folder:
+    def _ways(self) -> list[Way]:
+        """The ways that the properties ask for."""
+        ways: list[Way] = []
+        folder = self["RegistryPath"] or os.environ.get(properties.REGISTRY_VARIABLE)
+        if folder:
+            ways.append(InRegistry(folder))
+        if self["HostsFile"]:
+            full = f"{self['Name'].lower()}.{self['DnsZone']}" if self["DnsZone"] else ""
+            ways.append(InHostsFile(self["HostsFile"], full))
+        if self["DnsServers"]:
+            ways.append(self._at_name_servers())
+        if self["MulticastDns"]:
+            from monitoring.resource_dlls.network_name.multicast import OnLocalNetwork
+
+            ways.append(OnLocalNetwork(lambda text, level: self._show("mDNS", text, level)))
+        if not ways:
             raise ResourceError(
-                f"no directory for network names: set RegistryPath, or {REGISTRY_VARIABLE} on the node"
+                "the name is to be made known in no way: set DnsServers, MulticastDns, HostsFile or"
+                f" RegistryPath, or {properties.REGISTRY_VARIABLE} on the node"
             )
-        return NameRegistry(folder)
+        return ways
+
+    def _at_name_servers(self) -> Way:
+        from monitoring.resource_dlls.network_name.dns_names import Key, NameServer
+        from monitoring.resource_dlls.network_name.dns_servers import AtNameServers
+
+        key = None
+        if self["DnsKeyName"]:
+            key = Key(self["DnsKeyName"], self["DnsKeyAlgorithm"], self["DnsKeySecret"])
+        servers = [
+            NameServer(host, port, self["DnsZone"], key, self["HostRecordTTL"])
+            for host, port in properties.servers(self["DnsServers"])
+        ]
+        return AtNameServers(
+            servers,
+            reverse=self["PublishPTRRecords"],
+            required=self["RequireDNS"],
+            show=lambda text, level: self._show("DNS", text, level),
+            log=lambda text: self.context.log(1, text, NOT_REGISTERED),
+        )
+
+    def _show(self, fact: str, text: str, level: int) -> None:
+        self.context.show(fact, text[: properties.FACT_LENGTH], level=level)
 
     def offline(self) -> None:
-        record, self._record = self._record, None
-        if record is not None and not self._registry().withdraw(record):
-            self.context.log(1, f"{record.name} was registered by another owner meanwhile", NOT_REGISTERED)
+        """Take the name back. Where that is not possible the next owner replaces it."""
+        for record, way in self._give_up():
+            try:
+                if not way.withdraw(record):
+                    self._log(f"{record.name} was registered by another owner meanwhile")
+            except (WayError, OSError, ValueError) as error:
+                self._log(f"{record.name} could not be withdrawn: {error}")
 
     def terminate(self) -> None:
-        """As Offline; a record that cannot be withdrawn is replaced by the next owner's."""
+        """As Offline, but it waits for no other machine."""
+        for record, way in self._give_up():
+            try:
+                way.withdraw_soon(record)
+            except (WayError, OSError, ValueError) as error:
+                self._log(f"{record.name} could not be withdrawn: {error}")
+
+    def _give_up(self) -> list[tuple[NameRecord, Way]]:
+        """From now on nothing is registered; what is known in which way until now."""
+        with self._changing:
+            self._ends += 1
+            record, self._record = self._record, None
+            ways, self._known = self._known, []
+        return [(record or self._own_record(), way) for way in ways]
+
+    def _log(self, text: str) -> None:
+        self.context.log(1, text, NOT_REGISTERED)
+
+    def looks_alive(self) -> bool:
+        record, ways = self._record, list(self._known)
         try:
-            self.offline()
-        except (OSError, ValueError) as error:
-            self.context.log(1, f"{self['Name']} could not be withdrawn: {error}", NOT_REGISTERED)
+            return record is not None and all(way.looks_fine(record) for way in ways)
+        except (OSError, ValueError):
+            return False
 
     def is_alive(self) -> bool:
-        try:
-            present = self._registry().read(self["Name"])
-        except (OSError, ValueError) as error:
-            raise ResourceError(
-                f"the record of {self['Name']} cannot be read: {error}", NOT_REGISTERED
-            ) from error
-        if (
-            self._record is None
-            or present is None
-            or not present.same_owner(self._record)
-            or not present.addresses  # it was withdrawn
-        ):
+        record, ways = self._record, list(self._known)
+        if record is None:
             raise ResourceError(
                 f"{self['Name']} is no longer registered to {self.context.node}", NOT_REGISTERED
             )
+        with self._registering(record):
+            for way in ways:
+                way.check(record)
         return True

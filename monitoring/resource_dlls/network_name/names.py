@@ -75,13 +75,7 @@ class NameRegistry:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock():
             present = self.read(record.name)
-            if present is not None and _outranks(present, record):
-                state = "is registered" if present.addresses else "was last registered"
-                raise NameTakenError(
-                    f"{record.name} {state} for group {present.group} on {present.node}"
-                    f" (epoch {present.epoch}), and this is group {record.group} at epoch {record.epoch};"
-                    f" if that owner is gone for good, remove {self.path(record.name)}"
-                )
+            check_rank(present, record, remove=str(self.path(record.name)))
             self._write(record)
 
     def withdraw(self, record: NameRecord) -> bool:
@@ -100,6 +94,21 @@ class NameRegistry:
         write_atomically(self.path(record.name), json.dumps(asdict(record)))
         lines = [f"{address}\t{each.name}" for each in self.records() for address in each.addresses]
         write_atomically(self.folder / "hosts", "".join(f"{line}\n" for line in lines))
+
+
+def check_rank(present: NameRecord | None, new: NameRecord, *, remove: str, where: str = "") -> None:
+    """Raise NameTakenError where a record that is there keeps another from being written.
+
+    `remove`: what has to be removed where the owner is gone for good; `where`: it was found, and a space.
+    """
+    if present is None or not _outranks(present, new):
+        return
+    state = "is registered" if present.addresses else "was last registered"
+    raise NameTakenError(
+        f"{new.name} {state} {where}for group {present.group} on {present.node}"
+        f" (epoch {present.epoch}), and this is group {new.group} at epoch {new.epoch};"
+        f" if that owner is gone for good, remove {remove}"
+    )
 
 
 def _outranks(present: NameRecord, new: NameRecord) -> bool:
