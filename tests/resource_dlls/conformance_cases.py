@@ -22,6 +22,7 @@ from clusterweb.run.broker import find_server
 from monitoring.resource_dlls.generic_service import unit as units
 from tests.resource_dlls import endpoints
 from tests.resource_dlls.context import free_address, wait_until
+from tests.resource_dlls.databases import make_database
 from tests.resource_dlls.servers import ATTENDANT, HTTP, IMAP4, MTA, POP3, ROUTING, SEARCH, SMTP, STORE
 from tests.resource_dlls.systemd import BINARY, Systemd, unified
 
@@ -156,6 +157,15 @@ def redis(place: Place) -> Case:
     )
 
 
+def postgresql(place: Place) -> Case:
+    """A database that its own account may reach, on the disk of the group."""
+    data = place.folder / "disk" / "postgresql"
+    data.parent.mkdir()
+    make_database(data)
+    properties = {"Port": place.port(), "ProbePassword": "correct horse", "Options": "-c fsync=off"}
+    return Case(properties, [place.ip_address(), place.disk()])
+
+
 BUILT_IN: Mapping[str, Callable[[Place], Case]] = {
     "Generic Application": lambda place: Case({"CommandLine": "sleep 1000", "CurrentDirectory": "/"}),
     "Generic Script": script,
@@ -169,6 +179,7 @@ BUILT_IN: Mapping[str, Callable[[Place], Case]] = {
     "HTTP Endpoint": web,
     "DNS Record": dns,
     "TCP Port": tcp,
+    "PostgreSQL Server": postgresql,
     "Redis Server": redis,
     ATTENDANT: virtual_server,
     STORE: store,
@@ -220,25 +231,12 @@ def ocf_nginx(place: Place) -> Case:
 
 
 def ocf_postgresql(place: Place) -> Case:
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs or os.geteuid() != 0:
-        pytest.skip("needs root, and the package postgresql (make packages)")
     data = place.folder / "data"
-    data.mkdir(mode=0o700)
-    shutil.chown(data, "postgres", "postgres")
-    subprocess.run(
-        [programs[-1], "--pgdata", data, "--auth", "trust", "--no-sync"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=place.folder,
-        user="postgres",
-        group="postgres",
-        extra_groups=[],
-    )
+    programs = make_database(data)
     return Case(
         {
-            "pgctl": str(programs[-1].parent / "pg_ctl"),
-            "psql": str(programs[-1].parent / "psql"),
+            "pgctl": str(programs / "pg_ctl"),
+            "psql": str(programs / "psql"),
             "pgdata": str(data),
             "pgport": place.port(),
             "pghost": "127.0.0.1",

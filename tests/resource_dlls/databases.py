@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import Provider, ResourceDLL
 from tests.resource_dlls.context import LocalContext, call, free_address
+
+POSTGRES: dict[str, Any] = (
+    {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+)
+"""Whom a database belongs to, as arguments of subprocess."""
+
+
+def make_database(data: Path) -> Path:
+    """A PostgreSQL database that lets everybody in; gives the folder of the version's programs."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("needs the package postgresql (make packages)")
+    data.mkdir(mode=0o700)
+    give_to_postgres(data)
+    options = ["--pgdata", str(data), "--username", "postgres", "--auth", "trust", "--no-sync"]
+    subprocess.run([programs[-1], *options], check=True, stdout=subprocess.DEVNULL, cwd=data, **POSTGRES)
+    with (data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all all trust\n")
+    return programs[-1].parent
+
+
+def give_to_postgres(path: Path) -> None:
+    if POSTGRES:
+        shutil.chown(path, "postgres", "postgres")
 
 
 class Group:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -22,31 +21,19 @@ from monitoring.resource_dlls.postgresql import directory, session
 from monitoring.resource_dlls.postgresql.startup import CANNOT_CONNECT_NOW, Greeting
 from monitoring.resource_dlls.registry import get
 from tests.resource_dlls.context import LocalContext, call, online, wait_until
-from tests.resource_dlls.databases import Group, group
+from tests.resource_dlls.databases import POSTGRES, Group, give_to_postgres, group, make_database
 from tests.resource_dlls.endpoints import scripted
 
 TYPE = "PostgreSQL Server"
 QUICK = "-c fsync=off -c shared_buffers=16MB"
-USER: dict[str, Any] = (
-    {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-)
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A database that initdb has just made, to be copied."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
-        pytest.skip("needs the package postgresql (make packages)")
     with group(tmp_path_factory.mktemp("template") / "private") as made:
         data = made.disk / "postgresql"
-        data.mkdir(mode=0o700)
-        if USER:
-            shutil.chown(data, "postgres", "postgres")
-        options = ["--pgdata", str(data), "--username", "postgres", "--auth", "trust", "--no-sync"]
-        subprocess.run([programs[-1], *options], check=True, stdout=subprocess.DEVNULL, cwd=data, **USER)
-        with (data / "pg_hba.conf").open("a") as rules:
-            rules.write("host all all all trust\n")
+        make_database(data)
         yield data
 
 
@@ -85,7 +72,7 @@ def test_what_was_committed_is_there_on_the_next_node(place: Group) -> None:
         assert context.facts["Connections"].text.endswith(" of 100")
         assert all(fact.level == 0 for fact in context.facts.values())
         (process,) = context.watched()
-        if USER:
+        if POSTGRES:
             assert psutil.Process(process.pid).username() == "postgres"
         call(resource.offline)
         assert process.returncode == 0
@@ -130,12 +117,11 @@ def test_what_a_dead_agent_left_is_ended_by_the_sweep(place: Group) -> None:
 
 
 def test_a_pid_file_that_names_another_program_by_now_is_no_hindrance(place: Group) -> None:
-    other = subprocess.Popen(["sleep", "60"], **USER)
+    other = subprocess.Popen(["sleep", "60"], **POSTGRES)
     try:
         stale = data_of(place) / "postmaster.pid"
         stale.write_text(f"{other.pid}\n{data_of(place)}\n1700000000\n5432\n\n{place.address}\n")
-        if USER:
-            shutil.chown(stale, "postgres", "postgres")
+        give_to_postgres(stale)
         context = place.context()
         with online(server(place, context)) as resource:
             assert call(resource.is_alive)
@@ -182,8 +168,7 @@ def test_a_question_that_is_not_answered_is_given_up(place: Group, monkeypatch: 
 
 def test_a_standby_is_healthy_only_where_it_may_be_one(place: Group) -> None:
     (data_of(place) / "standby.signal").touch()
-    if USER:
-        shutil.chown(data_of(place) / "standby.signal", "postgres", "postgres")
+    give_to_postgres(data_of(place) / "standby.signal")
     refused = server(place, place.context())
     with pytest.raises(ResourceError, match="it is a standby"):
         call(refused.online)
@@ -196,8 +181,7 @@ def test_a_standby_is_healthy_only_where_it_may_be_one(place: Group) -> None:
 
 def test_what_it_waits_for_is_told_while_it_recovers(place: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     (data_of(place) / "recovery.signal").touch()
-    if USER:
-        shutil.chown(data_of(place) / "recovery.signal", "postgres", "postgres")
+    give_to_postgres(data_of(place) / "recovery.signal")
     told: list[str] = []
     context = place.context()
     monkeypatch.setattr(context, "progress", told.append)
@@ -304,7 +288,7 @@ def test_what_keeps_it_from_coming_online_is_said(place: Group) -> None:
     assert "make one there with initdb" in refusal(DataDirectory=str(place.disk / "empty"))
     assert "unrecognized configuration parameter" in refusal(Options="-c no_such_setting=1")
     assert "no postgres in /nowhere" in refusal(ProgramDirectory="/nowhere")
-    if USER:
+    if POSTGRES:
         os.chown(data_of(place), 0, 0)
         assert "belongs to root, and PostgreSQL does not run as root" in refusal()
     (data_of(place) / "PG_VERSION").write_text("9.0\n")
