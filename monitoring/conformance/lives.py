@@ -20,6 +20,7 @@ from monitoring.conformance.subject import Subject
 from monitoring.core.states import ResourceState
 from monitoring.node import marks, record
 from monitoring.node.calls import in_thread
+from monitoring.node.record import Life
 from monitoring.node.sweep import SweepNotes
 from monitoring.resource_dlls.api import ResourceDLL
 
@@ -98,7 +99,9 @@ async def check_adopt(lives: Lives) -> None:
     agent = await in_thread(lambda: lives.nursery.start(lives.home, lives.subject))
     runs = await in_thread(lambda: lives.pids(started_before=agent.since - JUST_NOW))
     await in_thread(lambda: lives.nursery.kill(agent))
-    bench = await _second_agent(lives)
+    life = record.read(lives.home / RECORD)
+    runs = tuple(life.processes.get(SUBJECT, ())) or runs
+    bench = await _second_agent(lives, life)
     try:
         bench.monitor.go_on()
         await _await_is_alive(bench)
@@ -126,9 +129,8 @@ def _can_adopt(dll: type[ResourceDLL]) -> bool:
     return dll.adopt is not ResourceDLL.adopt
 
 
-async def _second_agent(lives: Lives) -> Bench:
+async def _second_agent(lives: Lives, life: Life) -> Bench:
     """What a new agent of the node does before it takes anything over (monitoring.node.inheritance)."""
-    life = record.read(lives.home / RECORD)
     held = life.held()
     await in_thread(lambda: marks.end_marked(str(lives.home), spared=held, limit=5.0))
     await in_thread(lambda: SweepNotes(lives.home).sweep_all(lives.types, keep=held))
