@@ -3,8 +3,9 @@
 Every process that the agent starts carries the node's home and its resource's id in the
 environment that /proc shows, and so does whatever it starts in turn, daemons included. What
 wipes that away (some servers write their title over it) is still found through its parent
-or its session while one of those is marked; and what the agent watches is noted beside, in the
-names of empty files, which stand until the agent knows of its end.
+or its session while one of those is marked, and through its control group where the agent may
+make those (see `cgroups`); and what the agent watches is noted beside, in the names of empty
+files, which stand until the agent knows of its end.
 
 The agent and the guard share this module; it imports little, for the guard is to stay small.
 """
@@ -20,6 +21,8 @@ import signal
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+
+from monitoring.node import cgroups
 
 OWNER = "CLUSTERWEB_OWNED_BY"
 RESOURCE = "CLUSTERWEB_RESOURCE_ID"
@@ -97,6 +100,8 @@ def scan(home: str) -> list[Marked]:
     """
     needle = f"{OWNER}={home}".encode()
     notes = noted(home)
+    group = cgroups.noted(home)
+    grouped = {pid: resource for resource, pid in cgroups.members(group)} if group else {}
     marked: dict[int, Marked] = {}
     sessions: dict[int, int] = {}
     others: list[tuple[int, int, int, int]] = []
@@ -111,6 +116,8 @@ def scan(home: str) -> list[Marked]:
         resource = _resource_of(pid, needle)
         if resource is None and pid in notes and notes[pid][0] == started:
             resource = notes[pid][1]
+        if resource is None:
+            resource = grouped.get(pid)
         if resource is None:
             others.append((pid, parent, session, started))
         else:
@@ -246,9 +253,12 @@ def end_marked(home: str, *, spared: Collection[int] = (), limit: float = 10.0) 
     `spared`: resources whose processes are left alone; NO_RESOURCE is what serves the agent itself.
     """
     deadline = time.monotonic() + limit
+    group = cgroups.noted(home)
     while True:
+        cgroups.kill_all(group, spared)
         found = [m for m in scan(home) if m.resource not in spared]
         if not found:
+            cgroups.remove_empty(group)
             return True
         if time.monotonic() > deadline:
             return False

@@ -9,6 +9,7 @@ left behind. Scans are shared: whoever waits while one runs is served by the nex
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from monitoring.node import marks
+from monitoring.node import cgroups, marks
 from monitoring.node.marks import Marked
 from monitoring.node.record import Ended, Record, Started
 
@@ -99,6 +100,8 @@ class Processes:
         self._unconfirmed: set[int] = set()
         """Resources that started something since a scan last found nothing of theirs."""
         self._scans = SharedScan(self.home)
+        self._group: str | None = None
+        """The node's control group, "" where there can be none; None before it was asked for."""
         marks.strike_dead(self.home)
 
     def spawn(
@@ -114,9 +117,10 @@ class Processes:
         """Start a program in a session of its own, its output in `log`; `env` is added to the agent's."""
         self.expect_start(resource)
         environment = {**inherited(), **(env or {}), **marks.environment(self.home, resource)}
+        entry = self.group_entry(resource)
         with open_log(log) as output:
             process = subprocess.Popen(
-                list(argv),
+                entered(entry, argv, environment, cwd),
                 cwd=cwd,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -128,6 +132,13 @@ class Processes:
         process.returncode = 0  # it is reaped here, through its pidfd
         self._add(child)
         return child
+
+    def group_entry(self, resource: int) -> str:
+        """The file by which a process enters the resource's control group; "" where there is none."""
+        with self._lock:
+            if self._group is None:
+                self._group = cgroups.choose(self.home)
+            return cgroups.ready(self._group, resource) if self._group else ""
 
     def take(self, resource: int, pid: int, pidfd: int, watch: bool) -> Child:
         """Take over a service that the warm parent forked."""
@@ -238,8 +249,11 @@ class Processes:
         for _ in range(20):
             with self._lock:
                 self._unconfirmed.discard(resource)  # a start from here on enters it again
+            if group := cgroups.noted(self.home):
+                cgroups.kill(group, resource)
             fds = self._open_others(resource, set())
             if not fds:
+                self._remove_group(group, resource)
                 return True
             with self._lock:
                 self._unconfirmed.add(resource)
@@ -251,6 +265,12 @@ class Processes:
             if not gone:
                 return False
         return False
+
+    def _remove_group(self, group: str, resource: int) -> None:
+        """Nothing is in it: it goes, unless something is being started meanwhile."""
+        with self._lock:
+            if group and resource not in self._unconfirmed:
+                cgroups.remove(group, resource)
 
     def trim_log(self, log: Path) -> None:
         """Set a log aside that has grown over its limit; the process keeps writing to the same file."""
@@ -292,6 +312,30 @@ class SharedScan:
             self._result, self._finished, self._running = result, number, False
             self._turn.notify_all()
             return result
+
+
+ENTER = '{ echo 0 >"$0"; } 2>/dev/null; exec "$@"'
+"""A shell enters the control group of the file in $0, then becomes the program: so that nothing which
+the program does comes before that."""
+
+
+def entered(
+    entry: str, argv: Sequence[str], environment: Mapping[str, str], cwd: str | Path | None
+) -> list[str]:
+    """The command line that enters the control group first; `argv` itself where there is none.
+
+    OSError where there is no such program, as starting it would say.
+    """
+    argv = list(argv)
+    if not entry or not all(name.isidentifier() for name in environment):  # a shell drops other names
+        return argv
+    folder = str(cwd or ".")
+    places = [folder] if "/" in argv[0] else os.get_exec_path(environment)
+    if not any(os.access(Path(place, argv[0]), os.X_OK) for place in places):
+        known = any(Path(place, argv[0]).exists() for place in places)
+        number = errno.EACCES if known else errno.ENOENT
+        raise OSError(number, os.strerror(number), argv[0])
+    return ["/bin/sh", "-c", ENTER, entry, *argv]
 
 
 def inherited() -> dict[str, str]:

@@ -75,10 +75,9 @@ def test_output_is_told_when_it_is_asked_for_and_then_as_it_grows(
     service.wait_state(1, S.ONLINE)
     assert outputs(service) == [], "nothing travels before somebody asks"
     service.send(TellOutput(service.incarnation, 1, 1, 30_000))
-    told = service.wait(lambda: outputs(service))
+    told = service.wait(lambda: [one for one in outputs(service) if one.text == "ready\n"])
     assert told[0].resource == 1
     assert told[0].written_ms_ago is not None
-    service.wait(lambda: [one for one in outputs(service) if one.text == "ready\n"])
     more.touch()
     service.wait(lambda: [one for one in outputs(service) if one.text == "ready\nmore\n"])
     seen = len(outputs(service))
