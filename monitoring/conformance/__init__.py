@@ -13,9 +13,10 @@ from monitoring.conformance.nursery import Nursery
 from monitoring.conformance.report import Outcome, Report, Result
 from monitoring.conformance.subject import InputError, make
 from monitoring.conformance.suite import CHECKS, run
+from monitoring.conformance.trial import Trial, resource
 from monitoring.resource_dlls.api import ResourceDLL
 
-__all__ = ["CHECKS", "InputError", "Nursery", "Outcome", "Report", "Result", "check"]
+__all__ = ["CHECKS", "InputError", "Nursery", "Outcome", "Report", "Result", "Trial", "check", "resource"]
 
 
 def check(

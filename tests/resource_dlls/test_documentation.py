@@ -12,6 +12,7 @@ import pytest
 
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import Provider, ResourceDLL
+from monitoring.resource_dlls.conformance import CHECKS
 from tests.resource_dlls.context import LocalContext, call, free_address, online
 
 PAGE = (Path(__file__).parents[2] / "docs" / "resource-dlls.md").read_text()
@@ -19,8 +20,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "resource-dlls.md").read_text()
 
 @pytest.fixture
 def example() -> Iterator[type[ResourceDLL]]:
-    """The class of the page's first example."""
-    source = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    """The class of the page's whole example."""
+    source = re.search(r"```python\n(\"\"\"A Valkey server.*?)```", PAGE, re.DOTALL)
     assert source is not None
     module = types.ModuleType("example")
     exec(source.group(1), module.__dict__)
@@ -57,3 +58,9 @@ def test_every_type_stands_in_the_table() -> None:
     for name, dll in registry.all_types().items():
         short = name.removeprefix("Exchange ").removesuffix(" Virtual Server")
         assert short in PAGE, f"{name} ({dll.__module__}) is not described"
+
+
+def test_every_check_of_the_conformance_suite_is_described() -> None:
+    table = PAGE.partition("## The conformance suite")[2].partition("\n## ")[0]
+    for name in CHECKS:
+        assert f"`{name}`" in table or f"`-{name.partition('-')[2]}`" in table, name
