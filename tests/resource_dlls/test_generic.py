@@ -83,6 +83,47 @@ def test_an_application_that_does_not_stop_is_ended_by_force(tmp_path: Path) -> 
         assert "ending it by force" in context.lines[0][1]
 
 
+def test_a_health_command_has_the_last_word(tmp_path: Path) -> None:
+    context = LocalContext(tmp_path / "state")
+    ill, hung = tmp_path / "ill", tmp_path / "hung"
+    command = f"sh -c 'while [ -e {hung} ]; do sleep 0.1; done; test ! -e {ill}'"
+    with online(application(context, "sleep 60", HealthCommand=command, HealthTimeout=1)) as resource:
+        assert call(resource.is_alive)
+        ill.touch()
+        with pytest.raises(ResourceError, match="HealthCommand ended with exit code 1"):
+            call(resource.is_alive)
+        hung.touch()
+        with pytest.raises(ResourceError, match="did not end within 1 s"):
+            call(resource.is_alive)
+        wait_until(lambda: len(context.pids()) == 1)
+
+
+def test_variables_reach_the_application(tmp_path: Path) -> None:
+    context = LocalContext(tmp_path)
+    command = """sh -c 'echo "$ONE, $TWO"; sleep 60'"""
+    with online(application(context, command, Environment="ONE=1 'TWO=a = b'")):
+        wait_until(lambda: "1, a = b" in context.output())
+
+
+@pytest.mark.parametrize("wrong", ["ONE", "1X=2", "A-B=1", "CLUSTERWEB_NODE=x", "A='"])
+def test_what_is_no_variable_is_refused(wrong: str) -> None:
+    with pytest.raises(PropertyError) as refused:
+        get("Generic Application").clean(
+            {"CommandLine": "true", "CurrentDirectory": "/", "Environment": wrong}
+        )
+    assert refused.value.field == "Environment"
+
+
+def test_an_application_runs_as_another_account(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another account")
+    context = LocalContext(tmp_path)
+    with online(application(context, """sh -c 'echo "$(id -un) $USER"; sleep 60'""", User="nobody")):
+        wait_until(lambda: "nobody nobody" in context.output())
+    with pytest.raises(ResourceError, match="User: there is no account 'nobody-knows'"):
+        call(application(context, "sleep 60", User="nobody-knows").online)
+
+
 SCRIPT = """#!/bin/sh
 echo "$1" >> "$CLUSTERWEB_TRACE"
 case "$1" in

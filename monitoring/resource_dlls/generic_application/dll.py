@@ -1,8 +1,8 @@
 """The Generic Application resource: a command that runs on one node at a time.
 
 The monitor watches the process, so its end is noticed at once and LooksAlive is not polled.
-A process that is alive counts as healthy; who knows more about the application writes a
-Generic Script or a DLL of its own.
+A process that is alive counts as healthy, unless a HealthCommand says more; who knows still more
+about the application writes a Generic Script or a DLL of its own.
 
 Source: semantics 5.1, 5.2.
 """
@@ -10,12 +10,16 @@ Source: semantics 5.1, 5.2.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shlex
+import signal
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from monitoring.resource_dlls.api import Process, Property, PropertyError, ResourceDLL, ResourceError
 from monitoring.resource_dlls.environment import variables, with_network_name
+from monitoring.resource_dlls.watched_server import account, as_account
 
 CREATE_FAILED = 1039
 
@@ -48,19 +52,47 @@ class GenericApplication(ResourceDLL):
             unit="s",
             help="time to stop in, before it is ended by force",
         ),
+        Property(
+            "HealthCommand",
+            kind="command",
+            help="IsAlive runs it: exit code 0 says that all is well; without one a live process does",
+        ),
+        Property(
+            "HealthTimeout",
+            kind="int",
+            default=10,
+            minimum=1,
+            maximum=600,
+            unit="s",
+            help="a HealthCommand that takes longer is ended, and counts as failed",
+        ),
+        Property(
+            "User",
+            placeholder="the agent's own",
+            help="account that all of its commands run as; needs an agent that is root",
+        ),
+        Property(
+            "Environment",
+            help="variables, as in LANG=C 'OPTIONS=-x -y'; no place for passwords",
+            details="Viewers see it, and every process of the same account can read it.",
+        ),
     )
 
     _process: Process | None = None
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> None:
-        for name in ("CommandLine", "StopCommand"):
-            try:
-                words = shlex.split(values[name] or "")
-            except ValueError as error:
-                raise PropertyError(name, str(error)) from None
-            if values[name] and not words:
+        for name in ("CommandLine", "StopCommand", "HealthCommand"):
+            if values[name] and not _words(name, values[name]):
                 raise PropertyError(name, "the command is empty")
+        for word in _words("Environment", values["Environment"]):
+            variable, equals, _ = word.partition("=")
+            if not equals or not (variable.isascii() and variable.isidentifier()):
+                raise PropertyError("Environment", f"{word!r} is not of the form NAME=value")
+            if variable.startswith("CLUSTERWEB_"):
+                raise PropertyError(
+                    "Environment", f"{variable}: names with CLUSTERWEB_ are the cluster's own"
+                )
 
     async def online(self) -> None:
         self._process = self._start("CommandLine", watch=True)
@@ -72,9 +104,14 @@ class GenericApplication(ResourceDLL):
 
     def _start(self, name: str, watch: bool) -> Process:
         words = shlex.split(self[name])
-        environment = (with_network_name if self["UseNetworkName"] else variables)(self.context)
+        own = dict(word.split("=", 1) for word in shlex.split(self["Environment"] or ""))
+        argv, environment = words, (with_network_name if self["UseNetworkName"] else variables)(self.context)
+        if self["User"]:
+            user = account(self["User"])
+            argv = as_account(words, user.pw_uid, user.pw_gid)
+            environment |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
         try:
-            return self.context.spawn(words, cwd=self["CurrentDirectory"], env=environment, watch=watch)
+            return self.context.spawn(argv, cwd=self["CurrentDirectory"], env=environment | own, watch=watch)
         except OSError as error:
             raise ResourceError(f"{words[0]} could not be started: {error}", CREATE_FAILED) from error
 
@@ -105,7 +142,37 @@ class GenericApplication(ResourceDLL):
     async def is_alive(self) -> bool:
         if self._process is not None and self._process.returncode is not None:
             raise ResourceError(f"the process ended with exit code {self._process.returncode}")
-        return self._process is not None
+        if self._process is None:
+            return False
+        if self["HealthCommand"]:
+            await self._ask_for_health()
+        return True
+
+    async def _ask_for_health(self) -> None:
+        asked = self._start("HealthCommand", watch=False)
+        try:
+            async with asyncio.timeout(self["HealthTimeout"]):
+                code = await asked.wait()
+        except TimeoutError:
+            raise ResourceError(f"HealthCommand did not end within {self['HealthTimeout']} s") from None
+        finally:
+            _end(asked)
+        if code != 0:
+            raise ResourceError(f"HealthCommand ended with exit code {code}")
 
     def _is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+
+def _words(name: str, text: str | None) -> list[str]:
+    try:
+        return shlex.split(text or "")
+    except ValueError as error:
+        raise PropertyError(name, str(error)) from None
+
+
+def _end(process: Process) -> None:
+    """End a command that was given up, with what it started in its session; a finished one is left alone."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
