@@ -16,8 +16,8 @@ import pytest
 from monitoring.resource_dlls.api import PropertyError, ResourceError
 from monitoring.resource_dlls.physical_disk import bootblock, fence, left, mountinfo, mounting, taking_down
 from monitoring.resource_dlls.physical_disk.dll import PhysicalDisk
-from monitoring.resource_dlls.physical_disk.programs import Done, run_for
 from monitoring.resource_dlls.physical_disk.reservation import Reservation
+from monitoring.resource_dlls.programs import Done, run_for
 from tests.resource_dlls import disks
 from tests.resource_dlls.context import call, online, wait_until
 from tests.resource_dlls.disks import disk, is_mounted, told, unopened

@@ -13,7 +13,7 @@ from monitoring.resource_dlls.api import PropertyError, ResourceError
 from monitoring.resource_dlls.physical_disk import mountinfo
 from monitoring.resource_dlls.physical_disk.claim import DISK_NOT_FOUND, RESERVATION_LOST
 from monitoring.resource_dlls.physical_disk.mountinfo import Mount
-from monitoring.resource_dlls.physical_disk.programs import run
+from monitoring.resource_dlls.programs import run
 
 SHORT_S = 20.0
 """Seconds that a program which only looks at a device may take."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from monitoring.resource_dlls.api import ResourceError
-from monitoring.resource_dlls.physical_disk.programs import Done
+from monitoring.resource_dlls.programs import Done
 
 NEVER, WHEN_NEEDED, ALWAYS = "never", "when needed", "always"
 POLICIES = (WHEN_NEEDED, ALWAYS, NEVER)

@@ -19,8 +19,8 @@ from monitoring.resource_dlls.physical_disk import bootblock, device, fsck, left
 from monitoring.resource_dlls.physical_disk.claim import DISK_NOT_FOUND, RESERVATION_LOST
 from monitoring.resource_dlls.physical_disk.device import Kind
 from monitoring.resource_dlls.physical_disk.left import Left
-from monitoring.resource_dlls.physical_disk.programs import Done, run, run_for
 from monitoring.resource_dlls.physical_disk.reservation import Reservation
+from monitoring.resource_dlls.programs import Done, run, run_for
 from monitoring.resource_dlls.shared_files import try_lock, unlock
 
 MOUNT_S = 120.0

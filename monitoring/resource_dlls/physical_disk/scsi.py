@@ -19,8 +19,8 @@ from pathlib import Path
 
 from monitoring.resource_dlls.api import ResourceError
 from monitoring.resource_dlls.physical_disk.claim import RESERVATION_LOST
-from monitoring.resource_dlls.physical_disk.programs import Done, path_of, run
 from monitoring.resource_dlls.physical_disk.reservation import Reservation
+from monitoring.resource_dlls.programs import Done, path_of, run
 
 AUTO, ALWAYS, NEVER = "auto", "always", "never"
 MODES = (AUTO, ALWAYS, NEVER)

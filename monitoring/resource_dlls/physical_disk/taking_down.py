@@ -20,7 +20,7 @@ from monitoring.resource_dlls.api import ResourceError
 from monitoring.resource_dlls.physical_disk import bootblock, device, holders, left, mountinfo, scsi
 from monitoring.resource_dlls.physical_disk.holders import Holder
 from monitoring.resource_dlls.physical_disk.left import Left
-from monitoring.resource_dlls.physical_disk.programs import run
+from monitoring.resource_dlls.programs import run
 
 END, WAIT, LEAVE = "end them", "wait", "leave"
 BUSY_CHOICES = (END, WAIT, LEAVE)

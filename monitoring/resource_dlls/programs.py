@@ -1,4 +1,4 @@
-"""Runs the system's programs for storage (mount, fsck, losetup, …), none of them for longer than wanted.
+"""Runs the system's programs (mount, fsck, exportfs, …), none of them for longer than wanted.
 
 A program that hangs in the kernel cannot be killed at once: it is given up, not waited for.
 """
@@ -43,11 +43,14 @@ def path_of(program: str) -> str:
     return found
 
 
-def run(argv: Sequence[str], seconds: float) -> Done:
-    """Run a short program to its end; ResourceError where it takes longer than `seconds`."""
+def run(argv: Sequence[str], seconds: float, given: str = "") -> Done:
+    """Run a short program to its end; ResourceError where it takes longer than `seconds`.
+
+    `given` is what it reads: what must not be seen in a list of processes.
+    """
     process = subprocess.Popen(
         [path_of(argv[0]), *argv[1:]],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -55,7 +58,7 @@ def run(argv: Sequence[str], seconds: float) -> Done:
         env=os.environ | ENVIRONMENT,
     )
     try:
-        output, _ = process.communicate(timeout=seconds)
+        output, _ = process.communicate(given, timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         raise ResourceError(f"`{' '.join(argv)}` did not return within {seconds:g} s") from None
