@@ -24,7 +24,7 @@ server:
     listen: "{address}@{port}"
     udp-workers: 1
     tcp-workers: 1
-    background-workers: 1
+    background-workers: 2
 log:
   - target: stdout
     any: info
