@@ -166,6 +166,14 @@ def postgresql(place: Place) -> Case:
     return Case(properties, [place.ip_address(), place.disk()])
 
 
+def file_share(place: Place) -> Case:
+    if os.geteuid() != 0 or not shutil.which("smbd", path="/usr/sbin:/usr/bin"):
+        pytest.skip("needs root, and the packages samba and smbclient (make packages)")
+    share = {"ShareName": "data", "Path": str(place.folder / "disk" / "data"), "Port": place.port()}
+    accounts = {"Accounts": "root:correct-horse", "ForceUser": "root"}
+    return Case(share | accounts, [place.ip_address(), place.disk()])
+
+
 BUILT_IN: Mapping[str, Callable[[Place], Case]] = {
     "Generic Application": lambda place: Case({"CommandLine": "sleep 1000", "CurrentDirectory": "/"}),
     "Generic Script": script,
@@ -175,6 +183,7 @@ BUILT_IN: Mapping[str, Callable[[Place], Case]] = {
         {"Name": "NAME1", "RegistryPath": str(place.folder / "names")}, [place.ip_address()]
     ),
     "Physical Disk": lambda place: Case(place.disk()[1]),
+    "File Share": file_share,
     "Certificate": certificate,
     "HTTP Endpoint": web,
     "DNS Record": dns,
@@ -191,7 +200,9 @@ BUILT_IN: Mapping[str, Callable[[Place], Case]] = {
     SEARCH: service,
     SMTP: service,
 }
-"""Every built-in type, but for those of OCF agents."""
+"""Every built-in type, but for those of OCF agents and those below."""
+ELSEWHERE = frozenset({"NFS Export"})
+"""Tested in a mount namespace: test_nfs_export."""
 
 
 def ocf_dummy(place: Place) -> Case:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from monitoring.resource_dlls.api import PropertyError, ResourceError
+from monitoring.resource_dlls.conformance import check
 from monitoring.resource_dlls.physical_disk import bootblock, fence, left, mountinfo, mounting, taking_down
 from monitoring.resource_dlls.physical_disk.dll import PhysicalDisk
 from monitoring.resource_dlls.physical_disk.reservation import Reservation
@@ -437,3 +438,8 @@ def test_who_is_not_root_is_told_so(tmp_path: Path, image: Path, monkeypatch: py
     resource = disk(tmp_path, image)
     with pytest.raises(ResourceError, match="can be mounted by root only, and the agent of NODE1 is not"):
         call(resource.online)
+
+
+def test_a_mounted_disk_conforms_to_the_plugin_api(tmp_path: Path, image: Path) -> None:
+    report = check("Physical Disk", {"Path": str(tmp_path / "mnt"), "Device": str(image)})
+    assert report.passed, str(report)

@@ -2,7 +2,7 @@
 
 The table is kept by the real exportfs, in a mount namespace with a table of its own. The server is the
 kernel's, which the kernels of containers and small virtual machines come without: its files in
-/proc/fs/nfsd, and its answer to a call, are stand-ins.
+/proc/fs/nfsd, and its answer to a call, are stand-ins. What clients see of an export is not tested.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     nfsd.mkdir()
     (nfsd / "threads").write_text("8\n")
     monkeypatch.setattr(nfs, "NFSD", nfsd)
-    with rpc_server() as (host, port):
+    with rpc_server(free_address()) as (host, port):
         monkeypatch.setattr(nfs, "NFS_PORT", port)
         yield host
 
 
 @contextmanager
-def rpc_server(status: int = 0) -> Iterator[tuple[str, int]]:
+def rpc_server(address: str, port: int = 0, status: int = 0) -> Iterator[tuple[str, int]]:
     """Answers every call of procedure 0 with that status."""
-    with socket.create_server((free_address(), 0)) as listening:
+    with socket.create_server((address, port)) as listening:
 
         def serve() -> None:
             while True:
@@ -79,47 +79,50 @@ import sys
 from pathlib import Path
 import pytest
 from monitoring.resource_dlls.api import ResourceError
+from monitoring.resource_dlls.conformance import check
 from monitoring.resource_dlls.file_share import NFSExport, nfs
-from tests.resource_dlls.context import call
-from tests.resource_dlls.test_nfs_export import export, rpc_server
-tmp_path = Path(sys.argv[1])
-nfs.NFSD = tmp_path / "nfsd"
-nfs.NFSD.mkdir()
+from tests.resource_dlls.context import call, free_address
+from tests.resource_dlls.test_nfs_export import PROPERTIES, export, rpc_server
+tmp_path, address = Path(sys.argv[1]), free_address()
 (nfs.NFSD / "threads").write_text("8")
-table = Path("/var/lib/nfs/etab")
-with rpc_server() as (address, nfs.NFS_PORT):
+nfs.TABLE.touch()
+with rpc_server(address, nfs.NFS_PORT):
     first = export(tmp_path, address)
     call(first.online)
     assert call(first.looks_alive) and call(first.is_alive)
-    text = table.read_text()
+    text = nfs.TABLE.read_text()
     assert text.count(f"{tmp_path}/disk/data") == 2, text
     assert "10.1.0.0/16(" in text and "fd00::1(" in text and f"fsid={first.fsid}" in text, text
     second = export(tmp_path, address, "NODE2")
     assert second.fsid == first.fsid  # clients go on after a move
     assert call(second.adopt)
     call(first.offline)
-    assert table.read_text() == "", table.read_text()
+    assert nfs.TABLE.read_text() == "", nfs.TABLE.read_text()
     assert (nfs.NFSD / "unlock_filesystem").read_text() == f"{tmp_path}/disk/data\\n"
     with pytest.raises(ResourceError, match="is not exported any more"):
         call(first.is_alive)
     call(first.online)
     NFSExport.sweep(tmp_path / "NODE1")  # the agent died
-    assert table.read_text() == ""
+    assert nfs.TABLE.read_text() == ""
     bad = export(tmp_path, address, Options="no_such_option")
     with pytest.raises(ResourceError, match="cannot be exported: .*no_such_option"):
         call(bad.online)
     call(bad.terminate)
+    disk = {"Path": f"{tmp_path}/disk"}
+    providers = [("IP Address", {"Address": address, "SubnetMask": "255.0.0.0"}), ("Physical Disk", disk)]
+    report = check("NFS Export", {"Path": f"{tmp_path}/disk/data", **PROPERTIES}, providers=providers)
+    assert report.passed, str(report)
 """
 
 
-def test_an_export_is_in_the_table_while_it_is_online(tmp_path: Path) -> None:
+def test_an_export_is_in_the_table_while_it_is_online_and_conforms_to_the_plugin_api(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to make a mount namespace")
     if shutil.which("exportfs", path=f"{os.environ['PATH']}:/usr/sbin") is None:
         pytest.skip("needs the package nfs-kernel-server (make packages)")
-    prepare = 'mount -t tmpfs none /var/lib/nfs && touch /var/lib/nfs/etab && exec "$0" -c "$1" "$2"'
+    prepare = 'for at in /var/lib/nfs /proc/fs/nfsd; do mount -t tmpfs none $at; done; exec "$0" -c "$1" "$2"'
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", prepare, sys.executable, REAL, tmp_path],
+        ["unshare", "-m", "sh", "-e", "-c", prepare, sys.executable, REAL, tmp_path],
         capture_output=True,
         text=True,
         timeout=60,
@@ -153,9 +156,9 @@ def test_a_server_that_does_not_answer_has_failed_its_exports(
 
 
 def test_only_a_service_that_has_the_program_answers() -> None:
-    with rpc_server() as (host, port):
+    with rpc_server(free_address()) as (host, port):
         assert rpc.answers(host, port, 100003, 4, 2)
-    with rpc_server(status=1) as (host, port):  # PROG_UNAVAIL
+    with rpc_server(free_address(), status=1) as (host, port):  # PROG_UNAVAIL
         assert not rpc.answers(host, port, 100003, 4, 2)
 
 

@@ -33,6 +33,7 @@ NFSD = Path("/proc/fs/nfsd")
 TABLE = Path("/var/lib/nfs/etab")
 """What is exported, as exportfs keeps it."""
 NFS_PROGRAM, NFS_PORT = 100003, 2049
+MAX_FSID = 0x7FFFFFFF
 COMMAND_S = 20.0
 CHEAP_S = 0.25
 PROBE_S = 5.0
@@ -69,6 +70,7 @@ class NFSExport(ResourceDLL):
             "FsId",
             kind="int",
             minimum=1,
+            maximum=MAX_FSID,
             placeholder="made of the group and the path",
             help="number of the exported file system, by which clients know it again on another node",
         ),
@@ -94,7 +96,7 @@ class NFSExport(ResourceDLL):
         if self["FsId"]:
             return int(self["FsId"])
         digest = hashlib.sha256(f"{self.context.group_id} {self['Path']}".encode()).digest()
-        return int.from_bytes(digest[:4], "big") or 1
+        return int.from_bytes(digest[:4], "big") & MAX_FSID or 1
 
     def open(self) -> None:
         self.sweep(self.context.state_dir)
@@ -130,10 +132,9 @@ class NFSExport(ResourceDLL):
         if not marker.exists():
             return
         note = json.loads(marker.read_text(encoding="utf-8"))
-        for export in note["exports"]:
-            done = run(["exportfs", "-u", export], COMMAND_S)
-            if done.code != 0 and note["path"] in exported():
-                raise ResourceError(f"{export} is exported still: {done.last_line}")
+        said = [run(["exportfs", "-u", export], COMMAND_S).last_line for export in note["exports"]]
+        if note["path"] in exported():  # what was not found is fine
+            raise ResourceError(f"{note['path']} is exported still: {'; '.join(said)}")
         with suppress(OSError, ResourceError):
             run(["exportfs", "-f"], COMMAND_S)
             (NFSD / "unlock_filesystem").write_text(f"{note['path']}\n", encoding="utf-8")
