@@ -34,8 +34,8 @@ def main() -> int:
         print("Chaos needs PostgreSQL: make packages", file=sys.stderr)
         return 2
     inside = os.environ.get(INSIDE) == "1"
-    if not inside and not arguments.no_cuts and _may_have_namespaces():
-        _start_anew_inside()
+    if not inside and not arguments.no_cuts and may_have_namespaces():
+        start_anew_inside("tests.chaos")
     os.environ["CLUSTERWEB_OCF_ROOT"] = ""  # what types there are does not depend on the machine
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
@@ -81,7 +81,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _may_have_namespaces() -> bool:
+def may_have_namespaces() -> bool:
     """Root, and not confined in a container that withholds them."""
     try:
         makes_a_bridge = ["ip", "link", "add", "lan", "type", "bridge"]
@@ -90,9 +90,9 @@ def _may_have_namespaces() -> bool:
         return False
 
 
-def _start_anew_inside() -> None:
+def start_anew_inside(module: str) -> None:
     """Become a process in namespaces of its own; a shell as the first one takes care of orphans."""
-    again = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
+    again = [sys.executable, "-m", module, *sys.argv[1:]]
     shell = ["sh", "-c", 'trap : INT TERM; "$@"; exit $?', "sh"]
     os.execvpe(OWN[0], [*OWN, *shell, *again], {**os.environ, INSIDE: "1"})
 

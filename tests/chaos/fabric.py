@@ -57,7 +57,9 @@ class Namespaces:
     can_cut = True
     mask = "255.255.0.0"
 
-    def __init__(self) -> None:
+    def __init__(self, others: Sequence[str] = OTHERS) -> None:
+        """`others`: the places beside FRONT."""
+        self.places = (FRONT, *others)
         self._unplugged: set[str] = set()
         self._silenced: set[tuple[str, str]] = set()
         run = Path("/run/netns")
@@ -67,7 +69,7 @@ class Namespaces:
         _ip("link", "add", "lan", "type", "bridge")
         _ip("addr", "add", f"{self.address(FRONT)}/16", "dev", "lan")
         _ip("link", "set", "lan", "up")
-        for place in OTHERS:
+        for place in others:
             _ip("netns", "add", place)
             _ip("link", "add", f"to-{place}", "type", "veth", "peer", "name", "eth0", "netns", place)
             _ip("link", "set", f"to-{place}", "master", "lan", "up")
@@ -76,7 +78,7 @@ class Namespaces:
             _ip("-n", place, "link", "set", "eth0", "up")
 
     def address(self, place: str) -> str:
-        return f"10.77.0.{1 + (FRONT, *OTHERS).index(place)}"
+        return f"10.77.0.{1 + self.places.index(place)}"
 
     def group_address(self, number: int) -> tuple[str, str]:
         return f"10.77.1.{number}", "eth0"

@@ -23,7 +23,7 @@ from monitoring.node import marks
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import PropertyError, ResourceError
 from monitoring.resource_dlls.exchange.daemons import certificate as certificates
-from monitoring.resource_dlls.exchange.daemons import place
+from monitoring.resource_dlls.exchange.daemons import place, postfix
 from tests.resource_dlls.context import LocalContext, call, free_address, wait_until
 from tests.resource_dlls.mail_daemons import (
     HTTP,
@@ -123,6 +123,20 @@ def test_mail_is_sent_and_read_encrypted_on_every_port(server: Daemons, certific
         assert call(server.resources[type_name].is_alive)
         assert call(server.resources[type_name].looks_alive)
     assert all("Encryption" not in context.facts for context in server.contexts.values())
+
+
+def test_a_disk_without_room_for_mail_is_a_warning_and_no_reason_to_fail_over(server: Daemons) -> None:
+    server.online(STORE, SMTP)
+    assert "Mail" not in server.contexts[SMTP].facts
+    configuration = server.contexts[SMTP].state_dir / "postfix" / "main.cf"
+    call(server.resources[SMTP].terminate)
+    with pytest.MonkeyPatch.context() as full:
+        full.setattr(postfix, "_MAIN", postfix._MAIN + f"queue_minfree = {1 << 50}\n")
+        call(server.resources[SMTP].online)
+    assert "queue_minfree" in configuration.read_text()
+    assert call(server.resources[SMTP].is_alive)
+    fact = server.contexts[SMTP].facts["Mail"]
+    assert (fact.level, fact.text) == (1, "is refused: 452 4.3.1 Insufficient system storage")
 
 
 def test_where_there_is_a_certificate_no_password_is_taken_unencrypted(
@@ -378,7 +392,7 @@ def test_they_stop_in_order_and_leave_no_secret_behind(server: Daemons) -> None:
     assert len(list(runs.iterdir())) == len(TYPES)
     for resource in reversed(server.resources.values()):
         call(resource.offline)
-    assert list(runs.iterdir()) == []
+    assert not runs.exists()
     assert not left_running(server.disk.parent)
 
 

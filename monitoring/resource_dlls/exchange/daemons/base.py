@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import rmtree
 from typing import Any, ClassVar
 
 from monitoring.resource_dlls.api import Process, Property, ResourceDLL, ResourceError
@@ -140,12 +139,12 @@ class Daemon(ResourceDLL):
     def offline(self) -> None:
         self._process = None
         self.context.kill_all(STOP_GRACE_S)
-        rmtree(self.run, ignore_errors=True)
+        place.remove_run_folder(self.run)
 
     def terminate(self) -> None:
         self._process = None
         self.context.kill_all()
-        rmtree(self.run, ignore_errors=True)
+        place.remove_run_folder(self.run)
 
     async def is_alive(self) -> bool:
         if self._process is None:

@@ -16,6 +16,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from monitoring.resource_dlls.api import Context, ResourceError
@@ -41,9 +42,16 @@ def run_folder(context: Context, part: str) -> Path:
 def make_run_folder(folder: Path) -> None:
     """An empty folder that everybody may pass through, and only root may list."""
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for each in (RUN, folder.parent, folder):
-        each.mkdir(mode=0o711, exist_ok=True)
-        each.chmod(0o711)  # whatever the umask is
+        each.chmod(0o711)
+
+
+def remove_run_folder(folder: Path) -> None:
+    """Sockets, hashes and the probes' password go; the group's folder with the last of its parts."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
 
 
 def contained(argv: Sequence[str]) -> list[str]:

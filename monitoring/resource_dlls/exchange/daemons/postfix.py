@@ -257,7 +257,9 @@ class PostfixSMTP(EncryptedDaemon):
 
     async def converse(self) -> list[bytes]:
         login = Login(accounts.PROBE, accounts.probe_password(self.store_run))
-        return await probes.smtp(self.server, login)
+        certificates, refusal = await probes.smtp(self.server, login)
+        self.context.show("Mail", f"is refused: {refusal}" if refusal else "", level=1)
+        return certificates
 
 
 def _prepare_queue(queue: Path, uid: int, gid: int, drop: int) -> None:
