@@ -95,10 +95,13 @@ class LiveCluster(Installation):
 
     # Act
 
+    def command_line(self, *words: str) -> list[str]:
+        return [sys.executable, "manage.py", "cluster", *words, "--json"]
+
     def cli(self, *words: str, check: bool = True) -> Any:
         """`manage.py cluster WORDS --json`, as the operator of the machine; returns what it printed."""
         done = subprocess.run(
-            [sys.executable, "manage.py", "cluster", *words, "--json"],
+            self.command_line(*words),
             cwd=BASE_DIR,
             env=self.env,
             capture_output=True,

@@ -223,6 +223,10 @@ def test_what_is_said_of_the_packages_agents_is_true_of_some_that_are_known(real
     assert (ip.name, ip.required, ip.unique) == ("ip", True, "cluster")
     assert (dummy.looks_alive_ms, dummy.pending_timeout_ms, dummy.notice) == (10_000, 20_000, "")
     assert "crm_resource" in registry.get("ocf:heartbeat:VirtualDomain").notice
+    assert (
+        "crm_mon only where it replicates: as one server it works"
+        in registry.get("ocf:heartbeat:redis").notice
+    )
     assert registry.get("ocf:heartbeat:galera").unusable
     assert not registry.get("ocf:heartbeat:pgsql").unusable
     assert catalogue.root() == REAL_ROOT

@@ -20,8 +20,10 @@ from monitoring.resource_dlls.ocf.agent import Ended, Runner, stop_recorded
 from monitoring.resource_dlls.ocf.catalogue import INSTANCE, SCRATCH, Agent
 from monitoring.resource_dlls.ocf.codes import ALIVE, CANNOT_RUN_HERE, DEGRADED, Code
 from monitoring.resource_dlls.ocf.metadata import Metadata, MetadataError, as_property, is_on, one_line
+from monitoring.resource_dlls.ocf.script import DO_WITHOUT
 
 TIMED_OUT = 1230
+MAY_NOT_WORK = "may not work here, try it first"
 STOP_FIRST, STOP_AGAIN = 10.0, 15.0
 """Seconds that Terminate gives `stop` before and after force; the monitor gives both 30."""
 VERDICTS = frozenset({Code.SUCCESS, Code.UNIMPLEMENTED, Code.NOT_RUNNING})
@@ -208,7 +210,10 @@ def _notice(agent: Agent) -> str:
     """What to know before use; empty where there is nothing."""
     said = []
     if agent.findings.tools:
-        said.append(f"Calls Pacemaker's {', '.join(agent.findings.tools)}: may not work here, try it first.")
+        tools = ", ".join(agent.findings.tools)
+        known = agent.type_name in DO_WITHOUT
+        advice = "only where it replicates: as one server it works here" if known else MAY_NOT_WORK
+        said.append(f"Calls Pacemaker's {tools}{' ' if known else ': '}{advice}.")
     if agent.metadata is not None and agent.metadata.offers("promote"):
         said.append("Runs on one node, unpromoted.")
     return " ".join(said)

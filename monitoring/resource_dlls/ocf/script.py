@@ -39,6 +39,8 @@ _COMMON = "ocf-shellfuncs"
 
 _ASKS = re.compile(r"\bocf_is_ms\b|CRM_meta_clone_max|CRM_meta_master_max|CRM_meta_promotable")
 """How an agent finds out whether it is to be promoted."""
+DO_WITHOUT = frozenset({"ocf:heartbeat:pgsql", "ocf:heartbeat:redis"})
+"""They name tools of Pacemaker's, and were tried without: they need them where they replicate."""
 _ONLY_PROMOTED = frozenset({"galera", "mariadb"})
 """They ask, and refuse to run otherwise."""
 
