@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -170,6 +171,42 @@ def test_slow_probes_do_not_wait_for_one_another(context: LocalContext, site: Si
         return time.monotonic() - began
 
     assert asyncio.run(all_at_once()) < 3  # one after the other it would be 15 s
+
+
+def test_names_that_are_slow_to_resolve_keep_nobody_else_waiting(
+    context: LocalContext, site: Site, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, released = socket.getaddrinfo, threading.Event()
+
+    def resolve(host: str, *more: Any, **named: Any) -> Any:
+        if host == "slow.example.com":
+            released.wait(10)
+        return asked(address, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    slow = [probe(HTTP, context, URL="http://slow.example.com/") for _ in range(40)]
+    quick = probe(HTTP, context, URL=f"http://quick.example.com:{site.port}/")
+
+    async def together() -> bool:
+        waiting = [asyncio.ensure_future(each.online()) for each in slow]
+        await asyncio.sleep(0.05)
+        await quick.online()
+        still = not any(each.done() for each in waiting)
+        for each in waiting:
+            each.cancel()
+        return still
+
+    assert asyncio.run(together())
+    released.set()
+
+
+def test_a_name_that_nobody_knows_is_said(context: LocalContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*asked: Any, **named: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)  # no name server is asked by a test
+    said = refusal(probe(HTTP, context, URL="http://nobody.invalid/"))
+    assert said == "nobody.invalid does not answer: Name or service not known"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +17,7 @@ from monitoring.resource_dlls.api import Property, PropertyError, ResourceError
 from monitoring.resource_dlls.lazily import load
 from monitoring.resource_dlls.probes import tls
 from monitoring.resource_dlls.probes.base import ADDRESS, TRIES, Probe
+from monitoring.resource_dlls.probes.network import connect, in_own_thread
 from monitoring.resource_dlls.probes.starttls import DIALOGUES, ask_for_tls
 
 DAY_S = 86_400
@@ -89,9 +88,9 @@ class Certificate(Probe):
             raise ResourceError(f"the certificate of {self.target} is {text} only, {left:.0f} days")
 
     async def _from_file(self) -> bytes:
-        """The file, read by a thread of its own: storage may hang, and nobody else shall wait for it."""
+        """The file. While storage hangs, one thread waits for it, and not one more for each probe."""
         if self._reading is None or self._reading.done():
-            self._reading = _in_own_thread(Path(self["File"]).read_bytes)
+            self._reading = asyncio.ensure_future(in_own_thread(Path(self["File"]).read_bytes))
         try:
             return bytes(await asyncio.shield(self._reading))
         except OSError as error:
@@ -100,8 +99,8 @@ class Certificate(Probe):
     async def _from_server(self) -> bytes:
         where = f"{self.target} port {self['Port']}"
         name = self["ServerName"] or self.target
-        context = await asyncio.to_thread(tls.client_context, self["VerifyTLS"], self["CAFile"])
-        reader, writer = await asyncio.open_connection(self.target, self["Port"])
+        context = await tls.client_context(self["VerifyTLS"], self["CAFile"])
+        reader, writer = await connect(self.target, self["Port"])
         try:
             if self["StartTLS"] != "none":
                 await ask_for_tls(self["StartTLS"], reader, writer, where)
@@ -114,31 +113,6 @@ class Certificate(Probe):
         if not shown:
             raise ResourceError(f"{where} shows no certificate")
         return shown
-
-
-def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, error: Exception | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        result, failed = None, None
-        try:
-            result = function()
-        except Exception as error:
-            failed = error
-        with suppress(RuntimeError):  # the loop was closed meanwhile, and nobody waits
-            loop.call_soon_threadsafe(settle, result, failed)
-
-    threading.Thread(target=work, name="certificate", daemon=True).start()
-    return future
 
 
 def _first_end(x509: Any, encoded: bytes, where: str) -> datetime:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from monitoring.resource_dlls.api import ResourceError
+from monitoring.resource_dlls.probes.network import connect
 
 LONGEST_BODY = 1 << 20
 """Bytes of a body that are looked at."""
-LONGEST_LINE = 1 << 16
 MOST_HEADERS = 200
 AGENT = "ClusterWeb"
 
@@ -44,13 +44,8 @@ async def fetch(request: Request, tls: ssl.SSLContext | None) -> Answer:
     is_tls = url.scheme == "https"
     host = url.hostname or ""
     port = url.port or (443 if is_tls else 80)
-    reader, writer = await asyncio.open_connection(
-        request.connect or host,
-        port,
-        limit=LONGEST_LINE,
-        ssl=tls if is_tls else None,
-        server_hostname=host if is_tls else None,
-    )
+    secure = {"ssl": tls, "server_hostname": host} if is_tls else {}
+    reader, writer = await connect(request.connect or host, port, **secure)
     try:
         writer.write(_head(request, url))
         return await _read(reader, request.method)

@@ -14,6 +14,7 @@ from monitoring.resource_dlls.api import Property, PropertyError, ResourceError
 from monitoring.resource_dlls.probes import tls
 from monitoring.resource_dlls.probes.base import TRIES, Probe
 from monitoring.resource_dlls.probes.http_client import Answer, Request, fetch
+from monitoring.resource_dlls.probes.network import connect
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -114,7 +115,7 @@ class HTTPEndpoint(Probe):
         url = urlsplit(self.url)
         try:
             async with asyncio.timeout(self["Timeout"]):
-                _, writer = await asyncio.open_connection(self.target, _port(url))
+                _, writer = await connect(self.target, _port(url))
         except OSError:
             return False
         writer.transport.abort()
@@ -158,7 +159,7 @@ class HTTPEndpoint(Probe):
     async def _context(self, url: str) -> ssl.SSLContext | None:
         if not url.startswith("https:"):
             return None
-        return await asyncio.to_thread(tls.client_context, self["VerifyTLS"], self["CAFile"])
+        return await tls.client_context(self["VerifyTLS"], self["CAFile"])
 
     def _judge(self, answer: Answer) -> None:
         if not any(low <= answer.status <= high for low, high in read_status(self["Status"])):

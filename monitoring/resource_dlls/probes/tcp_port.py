@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from monitoring.resource_dlls.api import Property, PropertyError, ResourceError
 from monitoring.resource_dlls.probes import tls
 from monitoring.resource_dlls.probes.base import ADDRESS, TRIES, Probe
+from monitoring.resource_dlls.probes.network import connect
 
 LONGEST = 1 << 16
 """Bytes among which what is expected is looked for."""
@@ -49,10 +50,10 @@ class TCPPort(Probe):
         where = f"{self.target} port {self['Port']}"
         secure: dict[str, Any] = {}
         if self["TLS"]:
-            context = await asyncio.to_thread(tls.client_context, self["VerifyTLS"], self["CAFile"])
+            context = await tls.client_context(self["VerifyTLS"], self["CAFile"])
             secure = {"ssl": context, "server_hostname": self["ServerName"] or self.target}
         try:
-            reader, writer = await asyncio.open_connection(self.target, self["Port"], **secure)
+            reader, writer = await connect(self.target, self["Port"], **secure)
         except ssl.SSLError as error:
             raise ResourceError(f"{where}: {tls.in_words(error)}") from error
         except OSError as error:

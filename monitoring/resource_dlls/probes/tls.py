@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 from monitoring.resource_dlls.api import Property, ResourceError
+from monitoring.resource_dlls.probes.network import in_own_thread
 
 VERIFY = Property(
     "VerifyTLS",
@@ -22,10 +23,12 @@ CA_FILE = Property(
 )
 
 
-def client_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
+async def client_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
     """The context of a client. Reads the authorities where they have changed since they were last read."""
-    if not verify:
-        return _trusting()
+    return await in_own_thread(functools.partial(_checking_now, ca_file)) if verify else _trusting()
+
+
+def _checking_now(ca_file: str | None) -> ssl.SSLContext:
     paths = ssl.get_default_verify_paths()
     source = ca_file or paths.cafile or paths.capath or ""
     try:
