@@ -128,82 +128,58 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine
         yield first, second
 
 
-def group(machine: Machine, number: int, epoch: int = 1) -> tuple[Resource, Resource, Resource]:
-    """Two addresses, and a name that depends on them."""
-    four, six = f"10.99.0.{number}", f"fd99::{number}"
-    values: dict[str, Any] = {"Network": DEVICE}
-    providers = [[each, "IP Address", {"Address": each}] for each in (four, six)]
+def name_of(machine: Machine, name: str, *addresses: str, again: str = "", epoch: int = 1) -> Resource:
+    providers = [[each, "IP Address", {"Address": each}] for each in addresses or (machine.address,)]
     context = {"epoch": epoch, "providers": providers}
-    return (
-        machine.make("IP Address", Address=four, SubnetMask="24", **values),
-        machine.make("IP Address", Address=six, SubnetMask="64", **values),
-        machine.make("Network Name", context, Name=f"EVS{number}", MulticastDns=True),
-    )
+    values: dict[str, Any] = {"Name": name, "MulticastDns": True}
+    return machine.make("Network Name", context, again, **values)
 
 
-def test_a_machine_answers_for_its_name_until_it_is_offline(machines: tuple[Machine, Machine]) -> None:
-    here, there = machines
-    group_ = group(here, 60)
-    for resource in group_:
-        resource("online")
-    name = group_[-1]
-    assert name("looks_alive")
-    assert name("is_alive")
-    assert name.facts()["mDNS"] == "evs60.local"
-    assert there.ask("resolve_local", "EVS60") == ["10.99.0.60", "fd99::60"]
-    name("offline")
+def test_a_name_is_answered_for_by_the_machine_of_its_group_wherever_that_is(
+    machines: tuple[Machine, Machine],
+) -> None:
+    four, six = "10.99.0.60", "fd99::60"
+    for epoch, (here, there) in enumerate((machines, machines[::-1]), start=1):
+        addresses = [
+            here.make("IP Address", Address=address, SubnetMask=prefix, Network=DEVICE)
+            for address, prefix in ((four, "24"), (six, "64"))
+        ]
+        name = name_of(here, "EVS60", four, six, epoch=epoch)
+        for resource in (*addresses, name):
+            resource("online")
+        assert name("looks_alive")
+        assert name("is_alive")
+        assert name.facts()["mDNS"] == "evs60.local"
+        assert there.ask("resolve_local", "EVS60") == [four, six]
+        for resource in (name, *addresses):
+            resource("offline")
+        assert not name("looks_alive")
+        assert here.ask("threads") == 1
     assert there.ask("resolve_local", "EVS60") == []
-    assert not name("looks_alive")
-    for resource in group_:
-        resource("terminate")
-    assert here.ask("threads") == 1
-
-
-def test_a_name_that_moves_is_answered_for_by_its_new_machine(machines: tuple[Machine, Machine]) -> None:
-    here, there = machines
-    old = group(here, 61)
-    for resource in old:
-        resource("online")
-    for resource in reversed(old):
-        resource("offline")
-    new = group(there, 61, epoch=2)
-    for resource in new:
-        resource("online")
-    assert new[-1]("is_alive")
-    assert here.ask("resolve_local", "EVS61") == ["10.99.0.61", "fd99::61"]
-    for resource in reversed(new):
-        resource("terminate")
 
 
 def test_a_name_that_another_machine_answers_for_is_refused_and_one_that_it_takes_later_has_failed(
     machines: tuple[Machine, Machine],
 ) -> None:
     here, there = machines
-    own = group(here, 62)
-    for resource in own:
-        resource("online")
-    providers = [["ip", "IP Address", {"Address": there.address}]]
-    thief = there.make("Network Name", {"providers": providers}, Name="EVS62", MulticastDns=True)
-    with pytest.raises(ResourceError, match="EVS62.local leads to 10.99.0.62: another machine has that name"):
+    own, thief = name_of(here, "EVS62"), name_of(there, "EVS62")
+    own("online")
+    with pytest.raises(ResourceError, match=f"EVS62.local leads to {here.address}: another machine has"):
         thief("online")
     there.ask("answer_for", thief.key)
-    with pytest.raises(ResourceError, match="leads to .*10.99.0.2.* on the local network"):
-        own[-1]("is_alive")
+    with pytest.raises(ResourceError, match=f"leads to .*{there.address}.* on the local network"):
+        own("is_alive")
     thief("terminate")
-    for resource in reversed(own):
-        resource("terminate")
+    own("terminate")
 
 
 def test_a_new_agent_answers_again(machines: tuple[Machine, Machine]) -> None:
     here, there = machines
-    providers = [["ip", "IP Address", {"Address": here.address}]]
-    name = here.make("Network Name", {"providers": providers}, Name="EVS63", MulticastDns=True)
+    name = name_of(here, "EVS63")
     name("online")
     here.kill()
     assert there.ask("resolve_local", "EVS63") == []
-    again = here.make(
-        "Network Name", {"providers": providers}, again=name.key, Name="EVS63", MulticastDns=True
-    )
+    again = name_of(here, "EVS63", again=name.key)
     assert again("adopt")
     assert there.ask("resolve_local", "EVS63") == [here.address]
     again("terminate")

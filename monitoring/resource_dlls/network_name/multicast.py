@@ -28,6 +28,7 @@ GROUPS = {4: "224.0.0.251", 6: "ff02::fb"}
 PORT = 5353
 SERVICE = "_device-info._tcp.local."
 ANSWER_S = 0.3
+"""How long answers to the first question are waited for; twice as long after each that was in vain."""
 TRIES = 3
 START_S = 5.0
 STOP_S = 1.0
@@ -123,22 +124,22 @@ def answers(record: NameRecord, tries: int = TRIES) -> set[str]:
     versions = {ipaddress.ip_address(each).version: each for each in record.addresses}
     for version, source in versions.items():
         kind = dns.rdatatype.A if version == 4 else dns.rdatatype.AAAA
-        for _ in range(tries):
-            heard = _ask(f"{record.name.lower()}.local.", kind, source)
+        for attempt in range(tries):
+            heard = _ask(f"{record.name.lower()}.local.", kind, source, ANSWER_S * 2**attempt)
             if heard:
                 found |= heard
                 break
     return found
 
 
-def _ask(name: str, kind: dns.rdatatype.RdataType, source: str) -> set[str]:
-    """All that is answered to one question within a moment."""
+def _ask(name: str, kind: dns.rdatatype.RdataType, source: str, seconds: float) -> set[str]:
+    """All that is answered to one question within that time."""
     question = dns.message.make_query(name, kind)
     question.flags = dns.flags.Flag(0)
     found: set[str] = set()
     with _socket(source) as asking:
         asking.sendto(question.to_wire(), (GROUPS[4 if asking.family == socket.AF_INET else 6], PORT))
-        deadline = time.monotonic() + ANSWER_S
+        deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             asking.settimeout(left)
             try:
