@@ -10,7 +10,7 @@ import ipaddress
 import socket
 import struct
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from monitoring.resource_dlls.ip_address import frames
 from monitoring.resource_dlls.ip_address.frames import IPAddr
@@ -18,6 +18,7 @@ from monitoring.resource_dlls.ip_address.frames import IPAddr
 _ICMP6_FILTER = 1
 ATTEMPTS = 3
 WAIT_S = 0.1
+SLOW_S = 0.5
 
 
 def who_has(
@@ -32,16 +33,21 @@ def who_has(
         question = frames.question(link.getsockname()[4], address)
         for _ in range(attempts):
             link.send(question)
-            deadline = time.monotonic() + wait
-            while (remaining := deadline - time.monotonic()) > 0:
-                answers.settimeout(remaining)
-                try:
-                    hardware = _hardware(answers.recv(256), address)
-                except TimeoutError:
-                    break
+            for received in _until(answers, time.monotonic() + wait):
+                hardware = _hardware(received, address)
                 if hardware is not None and hardware.hex(":") not in own:
                     return hardware.hex(":")
     return None
+
+
+def _until(answers: socket.socket, deadline: float) -> Iterator[bytes]:
+    """What is heard until then. What came in time is heard also where this process was slow."""
+    while (left := deadline - time.monotonic()) > -SLOW_S:
+        answers.settimeout(max(0.0, left))
+        try:
+            yield answers.recv(256)
+        except (TimeoutError, BlockingIOError):
+            return
 
 
 def announce(interface: str, address: IPAddr) -> None:

@@ -16,6 +16,8 @@ CHECK_FAILED = 1077
 DETECTION_WITHIN_S = 10.0
 """The kernel's own detection of duplicates (IPv6) takes one to two seconds."""
 LOOK_EVERY_S = 0.02
+CHECK_WAIT_S = 0.04
+"""For one question of IsAlive, which comes again and is to be quick; who is on the wire answers at once."""
 
 
 class Placement:
@@ -40,14 +42,16 @@ class Placement:
                 f"{address.ip} is in no subnet of {self.network};"
                 " set OverrideAddressMatch to use it nevertheless"
             )
-        self._check_nobody_has_it(on, neighbours.ATTEMPTS)
+        self._check_nobody_has_it(on)
         return on
 
-    def _check_nobody_has_it(self, on: Link, attempts: int, also: str = "") -> None:
+    def _check_nobody_has_it(
+        self, on: Link, attempts: int = neighbours.ATTEMPTS, wait: float = neighbours.WAIT_S, also: str = ""
+    ) -> None:
         if not on.resolves:
             return
         own = {each.hardware for each in netlink.links()}
-        other = neighbours.who_has(self.network, self.address.ip, own, attempts)
+        other = neighbours.who_has(self.network, self.address.ip, own, attempts, wait)
         if other is not None:
             raise ResourceError(
                 f"{self.address.ip} is {also}in use on {self.network} by {other}", DUPLICATE_ADDRESS
@@ -64,7 +68,7 @@ class Placement:
             if held is None:
                 raise ResourceError(f"{self.address.ip} is no longer on {self.network}", CHECK_FAILED)
             if held.duplicate:
-                self._check_nobody_has_it(on, neighbours.ATTEMPTS)
+                self._check_nobody_has_it(on)
                 raise ResourceError(
                     f"{self.address.ip} is in use on {self.network} by a machine that the kernel has heard,"
                     " and that does not answer now",
@@ -112,7 +116,7 @@ class Placement:
             raise ResourceError(f"{self.address.ip} is no longer on {self.network}", CHECK_FAILED)
         if held.duplicate:
             raise ResourceError(f"{self.address.ip} is in use twice on {self.network}", DUPLICATE_ADDRESS)
-        self._check_nobody_has_it(on, attempts=2, also="also ")
+        self._check_nobody_has_it(on, 1, CHECK_WAIT_S, "also ")
 
 
 def _is_subnet_of(held: netlink.Held, on: Link, address: Interface) -> bool:

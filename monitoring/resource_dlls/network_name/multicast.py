@@ -27,9 +27,11 @@ from monitoring.resource_dlls.network_name.ways import WayError
 GROUPS = {4: "224.0.0.251", 6: "ff02::fb"}
 PORT = 5353
 SERVICE = "_device-info._tcp.local."
-ANSWER_S = 0.3
+ANSWER_S = 0.1
 """How long answers to the first question are waited for; twice as long after each that was in vain."""
-TRIES = 3
+TRIES = 4
+FREE_S = 0.3
+"""How long it takes until a name is nobody's."""
 START_S = 5.0
 STOP_S = 1.0
 
@@ -42,7 +44,7 @@ class OnLocalNetwork:
         self._responder: Zeroconf | None = None
 
     def publish(self, record: NameRecord) -> None:
-        others = answers(record, tries=1) - set(record.addresses)
+        others = answers(record, 1, FREE_S) - set(record.addresses)
         if others:
             raise NameTakenError(
                 f"{record.name}.local leads to {', '.join(sorted(others))}: another machine has that name"
@@ -118,14 +120,14 @@ def _in(responder: Zeroconf, work: Any, seconds: float) -> Any:
     return asyncio.run_coroutine_threadsafe(work, loop).result(seconds)
 
 
-def answers(record: NameRecord, tries: int = TRIES) -> set[str]:
+def answers(record: NameRecord, tries: int = TRIES, first: float = ANSWER_S) -> set[str]:
     """Where the network leads who asks for the name. Asked from its own addresses; every answer counts."""
     found: set[str] = set()
     versions = {ipaddress.ip_address(each).version: each for each in record.addresses}
     for version, source in versions.items():
         kind = dns.rdatatype.A if version == 4 else dns.rdatatype.AAAA
         for attempt in range(tries):
-            heard = _ask(f"{record.name.lower()}.local.", kind, source, ANSWER_S * 2**attempt)
+            heard = _ask(f"{record.name.lower()}.local.", kind, source, first * 2**attempt)
             if heard:
                 found |= heard
                 break
