@@ -14,11 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from monitoring.resource_dlls.api import Property, PropertyError, ResourceDLL, ResourceError
+from monitoring.resource_dlls.api import Context, Property, PropertyError, ResourceDLL, ResourceError
 from monitoring.resource_dlls.file_share import rpc
 from monitoring.resource_dlls.file_share.places import (
     SHARE_CHECK_FAILED,
@@ -26,7 +28,7 @@ from monitoring.resource_dlls.file_share.places import (
     check_directory,
     disk_of,
 )
-from monitoring.resource_dlls.programs import path_of, run
+from monitoring.resource_dlls.programs import path_of, run, run_for
 from monitoring.resource_dlls.shared_files import write_atomically
 
 NFSD = Path("/proc/fs/nfsd")
@@ -76,6 +78,12 @@ class NFSExport(ResourceDLL):
         ),
     )
 
+    def __init__(self, context: Context, properties: Mapping[str, Any]) -> None:
+        super().__init__(context, properties)
+        self._changing = threading.Lock()
+        self._ends = 0
+        """How often it was ended: an Online that is interrupted must not go on to export it."""
+
     @classmethod
     def check(cls, values: Any) -> None:
         for name in ("Clients", "Options", "Path"):
@@ -102,6 +110,7 @@ class NFSExport(ResourceDLL):
         self.sweep(self.context.state_dir)
 
     def online(self) -> None:
+        begun = self._ends
         path_of("exportfs")
         self._require_server()
         disk_of(self["Path"], self.context.providers)
@@ -113,17 +122,27 @@ class NFSExport(ResourceDLL):
         note = {"exports": self.exports, "path": self["Path"]}
         write_atomically(self.context.state_dir / MARKER, json.dumps(note))
         for export in self.exports:
-            done = run(["exportfs", "-o", f"{self['Options']},fsid={self.fsid}", export], COMMAND_S)
-            if done.code != 0:
-                raise ResourceError(f"{export} cannot be exported: {done.last_line}")
+            self._export(export, begun)
         self.is_alive()
+
+    def _export(self, export: str, begun: int) -> None:
+        argv = ["exportfs", "-o", f"{self['Options']},fsid={self.fsid}", export]
+        with self._changing:
+            if self._ends != begun:
+                raise ResourceError(f"{self['Path']} was given up while it came online")
+            done = run_for(self.context, argv, COMMAND_S)
+        if done.code != 0:
+            raise ResourceError(f"{export} cannot be exported: {done.last_line}")
 
     def adopt(self) -> bool:
         """An export needs nothing of its agent."""
         return self.looks_alive()
 
     def terminate(self) -> None:
-        self.sweep(self.context.state_dir)
+        self._ends += 1
+        self.context.kill_all()
+        with self._changing:  # an export that is under way ends before
+            self.sweep(self.context.state_dir)
 
     @classmethod
     def sweep(cls, state_dir: Path) -> None:

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 from monitoring.resource_dlls.api import PropertyError, ResourceError
@@ -17,6 +18,8 @@ from monitoring.resource_dlls.programs import run
 
 SHORT_S = 20.0
 """Seconds that a program which only looks at a device may take."""
+SETTLE_S = 1.0
+"""How long something that nobody can see may use a device, before it is refused."""
 TAGS = ("UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")
 _EXPORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^/:\s\[\]]+):/\S*")
 
@@ -82,8 +85,12 @@ def refuse_used(node: str) -> None:
 
     The kernel gives a device to one exclusive user at a time, and says so to who asks.
     """
-    if is_used(node):
-        where = used_where(node) or "something that is no mount (LVM, RAID, swap or another program)"
+    settled_at = time.monotonic() + SETTLE_S
+    while is_used(node):
+        if not (where := used_where(node)) and time.monotonic() < settled_at:
+            time.sleep(0.05)  # what ended a moment ago may not be gone yet
+            continue
+        where = where or "something that is no mount (LVM, RAID, swap or another program)"
         raise ResourceError(f"{node} is in use on this machine already: {where}", RESERVATION_LOST)
 
 

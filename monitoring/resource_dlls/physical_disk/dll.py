@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 CHEAP_S = 0.25
 """What LooksAlive waits for storage; longer is IsAlive's to judge."""
 TERMINATE_S = 28.0
+OFFLINE_ENDS_S = 5.0
+"""How long an Offline that is interrupted may take to notice it."""
 
 
 class PhysicalDisk(ResourceDLL):
@@ -56,6 +58,7 @@ class PhysicalDisk(ResourceDLL):
         self._changing = threading.Lock()
         self._ends = 0
         """How often it was given back: an Online that is interrupted must not go on to hold the disk."""
+        self._taking_down = threading.Lock()
         self._looking = Bounded(f"{context.name}: probe")
         self._ending = Bounded(f"{context.name}: end")
 
@@ -147,10 +150,9 @@ class PhysicalDisk(ResourceDLL):
         done = self._record(held=False)
         WATCH.remove(self)
         self._claim.give_back(done)
-        voice = Voice(
-            lambda text: self.context.log(1, text), self.context.progress, lambda: self._still(begun)
-        )
-        take_down(self.context.state_dir, voice, force=False)
+        voice = Voice(self._warn, self.context.progress, lambda: self._still(begun))
+        with self._taking_down:
+            take_down(self.context.state_dir, voice, force=False)
         if self._outer is not None:
             self._outer.give_back(done)
         self._drop_locks()
@@ -169,7 +171,12 @@ class PhysicalDisk(ResourceDLL):
         self._claim.drop()
         if left.noted(self.context.state_dir) is not None:
             self.context.kill_all()  # a mount or a check that is under way
-            take_down(self.context.state_dir, Voice(self._warn), force=True)
+            own_turn = self._taking_down.acquire(timeout=OFFLINE_ENDS_S)
+            try:
+                take_down(self.context.state_dir, Voice(self._warn), force=True)
+            finally:
+                if own_turn:
+                    self._taking_down.release()
         self._drop_locks()
 
     def _warn(self, text: str) -> None:

@@ -28,6 +28,9 @@ BUSY_CHOICES = (END, WAIT, LEAVE)
 UMOUNT_S = 25.0
 """Seconds that umount may take: it writes what is still in memory."""
 LOOK_AGAIN_S = 0.5
+SETTLE_S = 2.0
+"""How long the kernel may still use a device that is unmounted, before somebody else is suspected."""
+PAUSE_S = 0.05
 FORCE_GRACE_S = 1.0
 """Terminate is in a hurry: holders have at most this long."""
 SHUTDOWN = 0x8004587D
@@ -108,9 +111,13 @@ class _Unmounting:
                     raise ResourceError(f"{paths[0]} cannot be unmounted: {done.last_line}")
                 self._deal_with_holders()
         holders.unmount_elsewhere(note.is_mine, lambda argv: run(argv, UMOUNT_S))
+        settled_at = time.monotonic() + SETTLE_S
         while not self._is_cut_off and self._is_used():
             self._voice.still()
-            self._deal_with_holders()
+            if time.monotonic() < settled_at and not holders.find(note.is_mine):
+                time.sleep(PAUSE_S)
+            else:
+                self._deal_with_holders()
 
     def _is_used(self) -> bool:
         note = self._note
