@@ -8,7 +8,7 @@ import smtplib
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -18,7 +18,7 @@ from typing import Any
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import Provider, ResourceDLL
 from monitoring.resource_dlls.exchange.daemons import place
-from tests.resource_dlls.context import LocalContext, call
+from tests.resource_dlls.context import LocalContext, call, wait_until
 
 PASSWORD = "correct-horse"
 ATTENDANT = "Exchange System Attendant"
@@ -88,6 +88,26 @@ def make_certificate(folder: Path, *addresses: str, days: float = 365, name: str
     return found
 
 
+class SessionContext(LocalContext):
+    """Ends processes as a node does: returns once none of theirs is left either."""
+
+    def kill_all(self, grace: float = 0.0) -> None:
+        sessions = {process.pid for process in self._processes}
+        super().kill_all(grace)
+        wait_until(lambda: not sessions & _sessions())
+
+
+def _sessions() -> set[int]:
+    """The sessions of all processes that have not ended (proc(5))."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if fields[0] not in "ZX":
+                found.add(int(fields[3]))
+    return found
+
+
 class Daemons:
     """The resources of one virtual server on one node."""
 
@@ -95,7 +115,7 @@ class Daemons:
         self.address = address
         self.disk = folder / "disk"
         self.disk.mkdir(exist_ok=True)
-        self.contexts: dict[str, LocalContext] = {}
+        self.contexts: dict[str, SessionContext] = {}
         self.resources: dict[str, ResourceDLL] = {}
         self._state = folder / f"state-{node}"
         self._node = node
@@ -112,7 +132,7 @@ class Daemons:
         properties = dll.clean({**first, **(given or {})})
         context = self.contexts.get(type_name)
         if context is None:
-            context = LocalContext(
+            context = SessionContext(
                 self._state / type_name.split()[1], providers=list(self._providers), node=self._node
             )
             self.contexts[type_name] = context

@@ -180,7 +180,7 @@ def test_what_was_acknowledged_waits_on_the_disk_and_is_delivered_by_the_next_no
     server.send("while the store is away")
     wait_until(lambda: "status=deferred" in server.contexts[SMTP].output())
     os.kill(inner(server, SMTP), signal.SIGKILL)  # the node dies: nothing is tidied up
-    wait_until(lambda: not server.contexts[SMTP].pids())
+    wait_until(lambda: not left_running(folder))
     (server.disk / "postfix" / "pid" / "master.pid").write_text("1\n")
     following = Daemons(folder, server.address, node="NODE2")
     try:
