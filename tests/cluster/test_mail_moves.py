@@ -14,12 +14,17 @@ from tests.chaos.parts import INITDB
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-GAPS = re.compile(r"^longest time without a mail (\w+), (from \w+ to \w+): ([\d.]+) s$", re.MULTILINE)
-LONGEST_MOVE_S, LONGEST_CUT_S = 15.0, 25.0
-"""Far above what is measured on an idle machine, 1.5 and 5.5 s: others work beside this test."""
+GAPS = re.compile(r"^(.+): longest time without a mail (\w+): ([\d.]+) s$", re.MULTILINE)
+LONGEST_S = {
+    "NODE1 moved": 15.0,
+    "agent restarted on NODE2": 10.0,
+    "NODE2 cut off": 25.0,
+    "NODE1 without an agent": 25.0,
+}
+"""Far above what is measured on an idle machine (1.5, 0.3, 5.5 and 6 s): others work beside this test."""
 
 
-def test_mail_by_real_servers_survives_a_move_and_a_host_that_is_cut_off(
+def test_mail_by_real_servers_survives_a_move_an_agent_and_a_host_that_is_cut_off(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Hosts are network and mount namespaces: the address is a real one, the disk a loop device.
@@ -35,9 +40,9 @@ def test_mail_by_real_servers_survives_a_move_and_a_host_that_is_cut_off(
     assert done.returncode == 0, done.stdout + done.stderr
     with capsys.disabled():
         sys.stdout.write(f"\n{done.stdout}")
-    gaps = {(what, way): float(seconds) for what, way, seconds in GAPS.findall(done.stdout)}
-    for what in ("acknowledged", "read"):
-        assert gaps[what, "from NODE1 to NODE2"] < LONGEST_MOVE_S
-        assert gaps[what, "from NODE2 to NODE1"] < LONGEST_CUT_S
+    gaps = GAPS.findall(done.stdout)
+    assert len(gaps) == 2 * len(LONGEST_S)
+    for when, what, seconds in gaps:
+        assert float(seconds) < LONGEST_S[when], f"{when}: {what}"
     mails = re.search(r"^mails acknowledged: (\d+)", done.stdout, re.MULTILINE)
     assert mails is not None and int(mails[1]) >= 50, done.stdout

@@ -1,4 +1,4 @@
-"""The play: the virtual server is moved, then its host is cut off, while the client sends and reads."""
+"""The play: a virtual server is moved, a host is cut off, an agent dies, while a client sends and reads."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ MOVE_WITHIN = 30.0
 DELIVER_WITHIN = 60.0
 ADDRESS = "10.77.1.1"
 PORTS = (25, 465, 587, 143, 993, 110, 995, 80, 443)
+LONGER_THAN_A_LEASE = 4.5
 IMAGE_SIZE = "256M"
 QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
 
@@ -49,6 +50,14 @@ class MailParts(Parts):
         for host in HOSTS:
             env = self._agent_env(host, second_path=1)
             self.add(Part(host, host, [sys.executable, "-m", "monitoring.node"], env))
+
+    def restart(self, name: str) -> None:
+        """It is killed, and started anew."""
+        part = self.all[name]
+        assert part.process is not None
+        part.process.kill()
+        part.process.wait()
+        self._start(part)
 
 
 class Play:
@@ -127,6 +136,11 @@ class Play:
             return bool(group["state"] == "Online" and group["owner"] == host)
         return False
 
+    def _is_up(self, host: str) -> bool:
+        with suppress(OSError):
+            return bool(self._rest.get(f"nodes/{host}")["state"] == "Up")
+        return False
+
     # The play
 
     def _play(self) -> list[str]:
@@ -135,28 +149,53 @@ class Play:
         where = [str(self._certificate.certificate), str(self._journal)]
         self._parts.add(Part(CLIENT, CLIENT, [*client, *where]))
         self._wait_for_more("acknowledged")
-        problems = self._moved(
-            second, first, lambda: self._rest.post(0, "groups/EVS1/move", {"node": second})
+        move = {"node": second, "reason": "the play"}
+        problems = self._moved("moved", first, second, lambda: self._rest.post(0, "groups/EVS1/move", move))
+        problems += self._agent_restarts_on(second)
+        problems += self._moved("cut off", second, first, lambda: self._hosts.unplug(second))
+        self._hosts.plug(second)
+        wait_until(lambda: self._is_up(second), START_WITHIN, f"{second} is Up again")
+        problems += self._moved(
+            "without an agent", first, second, lambda: self._parts.send(first, signal.SIGKILL)
         )
-        problems += self._moved(first, second, lambda: self._hosts.unplug(second))
         process = self._parts.all[CLIENT].process
         assert process is not None
         process.send_signal(signal.SIGTERM)
         process.wait(10)
         return problems + self._judge()
 
-    def _moved(self, new: str, old: str, begin: Callable[[], object]) -> list[str]:
+    def _agent_restarts_on(self, host: str) -> list[str]:
+        """It dies and comes back: longer than a lease afterwards the same servers serve."""
+        before = self._servers_on(host)
+        began = time.monotonic()
+        self._parts.restart(host)
+        self._wait_for_more("acknowledged")
+        time.sleep(max(0.0, began + LONGER_THAN_A_LEASE - time.monotonic()))
+        wait_until(lambda: self._is_online(host), MOVE_WITHIN, f"EVS1 is Online on {host} still")
+        self._tell_gaps(f"agent restarted on {host}", began)
+        return [] if before and self._servers_on(host) == before else [f"{host} started servers anew"]
+
+    def _servers_on(self, host: str) -> set[int]:
+        """The processes that the host's agent watches for the servers."""
+        pids = self._parts.services_of(host)
+        return {pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"unshare\0")}
+
+    def _moved(self, how: str, old: str, new: str, begin: Callable[[], object]) -> list[str]:
         """Begin it, wait until clients are served by `new`, and look at what is left on `old`."""
         began = time.monotonic()
         begin()
         wait_until(lambda: self._is_online(new), MOVE_WITHIN, f"EVS1 is Online on {new}")
-        self._say(f"Online on {new} after {time.monotonic() - began:.1f} s")
+        self._say(f"{old} {how}: Online on {new} after {time.monotonic() - began:.1f} s")
+        self._tell_gaps(f"{old} {how}", began)
+        return self._missing_on(new) + self._left_on(old)
+
+    def _tell_gaps(self, when: str, began: float) -> None:
+        """How long clients had to wait at the worst, from a moment up to now."""
         for what in ("acknowledged", "read"):
             self._wait_for_more(what)
             moments = [line["at"] for line in self._lines() if line["what"] == what]
             gap = max(b - a for a, b in pairwise(moments) if b > began)
-            self._say(f"longest time without a mail {what}, from {old} to {new}: {gap:.1f} s")
-        return self._missing_on(new) + self._left_on(old)
+            self._say(f"{when}: longest time without a mail {what}: {gap:.1f} s")
 
     def _missing_on(self, host: str) -> list[str]:
         """What the owner lacks; also shows that what `_left_on` asks can be answered with yes."""
