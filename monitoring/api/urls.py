@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from monitoring.api import fencing, topology, views
+from monitoring.api import fencing, topology, types, views
 
 app_name = "api"
 
@@ -66,6 +66,8 @@ urlpatterns: list[URLPattern] = [
         )
         for verb in RESOURCE_VERBS
     ),
+    path("types", types.all_types, name="types"),
+    path("types/<str:type>", types.one_type, name="type"),
     path("operations/<int:id>", views.operation, name="operation"),
     path("events", views.events, name="events"),
     path("records", views.records, name="records"),

@@ -265,13 +265,18 @@ class ProbeSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Report(msgspec.Struct, frozen=True, tag="report", forbid_unknown_fields=True):
-    """Changes on a node, in one batch. `full`: `groups` is all that the node holds."""
+    """Changes on a node, in one batch. `full`: `groups` is all that the node holds.
+
+    A full report names the resource types that the node has, and what it could not load.
+    """
 
     incarnation: Id
     number: Count
     groups: Annotated[tuple[GroupReport, ...], msgspec.Meta(max_length=ITEMS)] = ()
     samples: Annotated[tuple[ProbeSample, ...], msgspec.Meta(max_length=ITEMS)] = ()
     full: bool = False
+    types: Annotated[tuple[Name, ...], msgspec.Meta(max_length=ITEMS)] = ()
+    broken: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()
 
 
 class LogEntry(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from django.core.management.color import Style
 
-from monitoring.api import schema
+from monitoring.api import schema, types
 from monitoring.management.tables import clock_time, duration, milliseconds, since, table
 
 
@@ -88,6 +88,18 @@ def _health(resource: schema.ResourceOut) -> str:
     stopped = "" if resource.wanted else "stopped by an operator"
     warnings = "; ".join(f"{fact.name} {fact.text}" for fact in resource.facts if fact.warning)
     return resource.progress or stopped or warnings or restarts
+
+
+def type_table(found: types.TypesOut, style: Style) -> str:
+    """The types, then a line for each plugin that could not be loaded."""
+    rows = [[one.name, one.family, ", ".join(one.needs), _about(one)] for one in found.types]
+    told = [f"The plugin {plugin.text} (on {', '.join(plugin.where)})" for plugin in found.broken]
+    return "\n".join([table(["TYPE", "FAMILY", "NEEDS", "NOTE"], rows, style), *told])
+
+
+def _about(one: types.TypeOut) -> str:
+    missing = f"not on {', '.join(one.missing_on)}" if one.missing_on else ""
+    return "; ".join(filter(None, [missing, one.unusable or one.notice]))
 
 
 def probe_table(every: Sequence[schema.ProbesOut], style: Style) -> str:

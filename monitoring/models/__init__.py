@@ -9,6 +9,7 @@ from monitoring.models.output import ResourceOutput
 from monitoring.models.topology import (
     Dependency,
     Group,
+    NodeTypes,
     PossibleOwner,
     PreferredOwner,
     Resource,
@@ -26,6 +27,7 @@ __all__ = [
     "FenceStep",
     "Group",
     "Node",
+    "NodeTypes",
     "Operation",
     "Phase",
     "PossibleOwner",

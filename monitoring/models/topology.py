@@ -145,6 +145,18 @@ class ResourceType(models.Model):
         return self.name
 
 
+class NodeTypes(models.Model):
+    """Which resource types a node has, as its agent said when it was last started."""
+
+    node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="types")
+    names = models.JSONField(default=list)
+    broken = models.JSONField(default=list)
+    """A sentence for each plugin that could not be loaded there."""
+
+    def __str__(self) -> str:
+        return f"the resource types of {self.node}"
+
+
 class Resource(models.Model):
     """One thing that a resource DLL brings online: an address, a disk, a service."""
 

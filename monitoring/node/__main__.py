@@ -28,7 +28,8 @@ def main() -> int:
     from monitoring.resource_dlls import registry
 
     try:
-        return Agent(settings, registry.all_types()).run()
+        broken = [str(plugin) for plugin in registry.broken()]
+        return Agent(settings, registry.all_types(), broken).run()
     except HomeBusyError as error:
         sys.stderr.write(f"clusterweb node: {error}\n")
         return 1

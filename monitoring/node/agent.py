@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -54,9 +54,13 @@ GUARD_WAIT = 15.0
 class Agent:
     """One node's agent. `run` blocks until it is told to stop."""
 
-    def __init__(self, settings: Settings, types: Mapping[str, type[ResourceDLL]]) -> None:
+    def __init__(
+        self, settings: Settings, types: Mapping[str, type[ResourceDLL]], broken: Sequence[str] = ()
+    ) -> None:
+        """`broken`: a sentence for each plugin that could not be loaded."""
         self._settings = settings
         self._types = types
+        self._broken = broken
         self._home = Home(settings.home)
         self._keys = Keys(settings.home, settings.node, settings.key)
         self._loop = asyncio.new_event_loop()
@@ -129,7 +133,10 @@ class Agent:
             incarnation,
             lambda changes: self._monitor.compose(changes),
             reports=left.microseconds if left is not None else 0,
+            types=list(self._types),
+            broken=self._broken,
         )
+        self._outbox.ask_full()  # the cluster service learns which types this agent has
         self._guard = GuardKeeper(settings.home, loop, left.guard if left is not None else None)
         self._member = Member(
             settings.node,

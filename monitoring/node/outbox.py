@@ -8,7 +8,7 @@ that could not be sent leaves its resources marked as changed; it is not kept it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +27,8 @@ from monitoring.core.messages import (
 from monitoring.node import clock
 
 ComposeGroups = Callable[[set[tuple[int, int]] | None], list[GroupReport]]
+NAME_LIMIT = 200
+BROKEN_LIMIT = 100
 LOGS_KEPT = 1000
 SAMPLES_A_REPORT = 500
 
@@ -46,7 +48,17 @@ class Outbox:
     """All that is still to be told. `compose_groups(changes)` gives the present states of what
     changed, all groups for None; a change is (group, resource), resource 0 for the whole group."""
 
-    def __init__(self, incarnation: int, compose_groups: ComposeGroups, reports: int = 0):
+    def __init__(
+        self,
+        incarnation: int,
+        compose_groups: ComposeGroups,
+        reports: int = 0,
+        types: Sequence[str] = (),
+        broken: Sequence[str] = (),
+    ):
+        """`types` and `broken`: the resource types of the node, and what it could not load."""
+        self._types = tuple(said(name)[:NAME_LIMIT] for name in types if name)
+        self._broken = tuple(map(said, broken[:BROKEN_LIMIT]))
         self._compose_groups = compose_groups
         self._changes: set[tuple[int, int]] = set()
         self._told: list[GroupReport] = []
@@ -149,6 +161,8 @@ class Outbox:
             groups=(*groups, *told),
             samples=tuple(samples),
             full=full,
+            types=self._types if full else (),
+            broken=self._broken if full else (),
         )
 
     def not_sent(self, batch: Batch) -> None:

@@ -14,6 +14,7 @@ import importlib
 import logging
 import pkgutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -21,6 +22,7 @@ from types import MappingProxyType, ModuleType
 
 import monitoring.resource_dlls as package
 from monitoring.resource_dlls.api import PROPERTY_KINDS, CompositeDLL, ResourceDLL
+from monitoring.resource_dlls.installed import Installed
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +41,41 @@ class Broken:
     source: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.source}) could not be loaded: {self.reason}"
+
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what is installed."""
+
+
+class _Looks:
+    """When it was last looked whether other distributions are installed, and which were."""
+
+    def __init__(self) -> None:
+        self._installed = Installed()
+        self._known = self._installed.look()
+        self._at = time.monotonic()
+
+    def has_changed(self) -> bool:
+        now = time.monotonic()
+        if now - self._at < LOOK_EVERY:
+            return False
+        self._at = now
+        before, self._known = self._known, self._installed.look()
+        return before != self._known
+
+
+_looks = _Looks()
+
 
 def all_types() -> Mapping[str, type[ResourceDLL]]:
-    """Every type that can be used here, by its name, in the order of the names."""
-    return _discover()[0]
+    """Every type that can be used here, by its name, in the order of the names.
+
+    A plugin that was installed meanwhile is found within a second. Code that is loaded stays as it
+    is: a newer version of a plugin counts from the next start of the process.
+    """
+    return _found()[0]
 
 
 def get(type_name: str) -> type[ResourceDLL]:
@@ -51,7 +84,7 @@ def get(type_name: str) -> type[ResourceDLL]:
         return all_types()[type_name]
     except KeyError:
         pass
-    failed = "; ".join(f"{entry.name} could not be loaded: {entry.reason}" for entry in broken())
+    failed = "; ".join(map(str, broken()))
     raise UnknownTypeError(
         f"no resource DLL offers the type {type_name!r}" + (f" ({failed})" if failed else "")
     )
@@ -59,12 +92,19 @@ def get(type_name: str) -> type[ResourceDLL]:
 
 def broken() -> tuple[Broken, ...]:
     """The plugins that were found and could not be loaded."""
-    return _discover()[1]
+    return _found()[1]
 
 
 def refresh() -> None:
-    """Look again at the next question, for instance after a plugin was installed."""
+    """Look again at the next question, whether another distribution is installed or not."""
+    importlib.invalidate_caches()
     _discover.cache_clear()
+
+
+def _found() -> tuple[Mapping[str, type[ResourceDLL]], tuple[Broken, ...]]:
+    if _looks.has_changed():
+        refresh()
+    return _discover()
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.core.messages import HIGHEST, GroupReport, Release, Report, ResourceReport
 from monitoring.core.states import ResourceState, Severity
-from monitoring.models import Group, Node, Resource
+from monitoring.models import Group, Node, NodeTypes, Resource
 from monitoring.service import decide, facts, journal, phases, probe_times, snapshot
 from monitoring.service.lock import Held, cluster_lock
 from monitoring.service.membership import MEMBERS
@@ -39,8 +39,17 @@ def take(node_id: int, report: Report) -> None:
         if report.number > node.reports:  # one that comes late or twice brings no news of probes
             probe_times.take(held, node, report.samples)
         _count(node, report)
+        if report.full and report.types:
+            _note_types(node, report)
         rows.groups = _groups(held, node, report, rows)
         decide.run_rows(held, rows)
+
+
+def _note_types(node: Node, report: Report) -> None:
+    """Remember which resource types the node has. One query where nothing has changed."""
+    said = {"names": list(report.types), "broken": list(report.broken)}
+    if NodeTypes.objects.filter(node=node).values("names", "broken").first() != said:
+        NodeTypes.objects.update_or_create(node=node, defaults=said)
 
 
 def _count(node: Node, report: Report) -> None:

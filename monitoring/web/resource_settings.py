@@ -16,6 +16,8 @@ from monitoring.models import Group, Node, Resource, ResourceType
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import ResourceDLL
 from monitoring.service import topology
+from monitoring.service.queries import types
+from monitoring.templatetags.clusterweb import icon_of_type
 from monitoring.web.edits import carry_out, done, refused, who
 from monitoring.web.forms import NewResourceForm, ResourceForm
 from monitoring.web.resources import dll_of
@@ -30,10 +32,11 @@ MANY = 20
 def create(request: HttpRequest, pk: int) -> HttpResponse:
     """A new resource of a group: first its type is chosen, then its properties are filled in."""
     group = get_object_or_404(Group, pk=pk)
+    topology.sync_new_types()
     type = ResourceType.objects.filter(name=request.GET.get("type", "")).first()
     dll = dll_of(type.name) if type else None
     if type is None or dll is None or dll.unusable:
-        return render(request, "resources/choose_type.html", {"group": group, "families": _families()})
+        return render(request, "resources/choose_type.html", _offer(group))
     siblings = list(group.resources.select_related("type"))
     form = NewResourceForm(type, dll, siblings, request.POST or None)
     made: list[Resource] = []
@@ -52,7 +55,7 @@ def create(request: HttpRequest, pk: int) -> HttpResponse:
 
     if request.method == "POST" and carry_out(form, edit):
         return done(request, f"{made[0]} was created.", "group", group.pk)
-    context = {"group": group, "form": form, "type": type, "card": TypeCard.of(dll)}
+    context = {"group": group, "form": form, "type": type, "card": TypeCard.of(dll, types.spread())}
     return render(request, "resources/create.html", context, status=422 if form.errors else 200)
 
 
@@ -66,16 +69,19 @@ class TypeCard:
     needs: tuple[str, ...]
     notice: str
     unusable: str
+    missing_on: tuple[str, ...]
+    """Nodes that have no such type yet."""
 
     @classmethod
-    def of(cls, dll: type[ResourceDLL]) -> TypeCard:
+    def of(cls, dll: type[ResourceDLL], spread: types.Spread) -> TypeCard:
         return cls(
             dll.type_name,
             dll.description,
-            dll.icon,
+            icon_of_type(dll.type_name),
             dll.required_dependencies,
             dll.notice if not dll.unusable else "",
             dll.unusable,
+            spread.missing_on(dll.type_name) if not dll.unusable else (),
         )
 
     @property
@@ -89,7 +95,13 @@ class TypeCard:
         return f"{self.name} {self.description}".lower()
 
 
-def _families() -> list[tuple[str, list[TypeCard]]]:
+def _offer(group: Group) -> dict[str, Any]:
+    """All that the choice of a type shows."""
+    spread = types.spread()
+    return {"group": group, "families": _families(spread), "broken": spread.broken}
+
+
+def _families(spread: types.Spread) -> list[tuple[str, list[TypeCard]]]:
     """The installed types that the cluster knows, by family, each in the order of the names.
 
     Families of very many types come last, so that they hide no other.
@@ -98,7 +110,7 @@ def _families() -> list[tuple[str, list[TypeCard]]]:
     families: dict[str, list[TypeCard]] = {}
     for name, dll in registry.all_types().items():
         if name in known:
-            families.setdefault(dll.family, []).append(TypeCard.of(dll))
+            families.setdefault(dll.family, []).append(TypeCard.of(dll, spread))
     return sorted(families.items(), key=lambda family: (len(family[1]) > MANY, family[0]))
 
 

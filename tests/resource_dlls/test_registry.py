@@ -10,6 +10,7 @@ import pytest
 
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import PropertyError
+from tests import plugins
 
 PLUGIN = """
 from monitoring.resource_dlls.api import Property, ResourceDLL
@@ -109,3 +110,28 @@ def test_listing_the_types_loads_no_server_library() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
+
+
+def test_a_process_finds_what_pip_installs_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with plugins.site(tmp_path / "site", monkeypatch) as folder:
+        assert "Queue Server" not in registry.all_types()
+        before = registry.all_types()
+        assert registry.all_types() is before, "nothing has changed: nothing is loaded anew"
+        folder.install("queue_found_later")
+        assert registry.all_types()["Queue Server"].__module__ == "queue_found_later"
+
+
+def test_what_is_half_installed_is_looked_at_again_once_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with plugins.site(tmp_path / "site", monkeypatch) as folder:
+        folder.install("queue_in_parts", "raise ImportError('half of it')")
+        record = folder.folder / "queue_in_parts-1.2.dist-info" / "RECORD"
+        record.unlink()
+        assert registry.broken()[0].reason == "ImportError: half of it"
+        (folder.folder / "queue_in_parts.py").write_text(plugins.SOURCE.format(type_name="Queue Server"))
+        record.write_text("")
+        assert "Queue Server" in registry.all_types()
+        assert registry.broken() == ()

@@ -184,6 +184,8 @@ HTTP: dict[str, Row] = {
     "api/v1/groups/<str:group>/restart": act(),
     "api/v1/groups/<str:group>/maintenance": act(),
     "api/v1/groups/<str:group>/end-maintenance": act(status=409),
+    "api/v1/types": read(),
+    "api/v1/types/<str:type>": read(),
     "api/v1/resources": read(),
     "api/v1/resources/add": act(ADMINISTRATOR, 400),
     "api/v1/resources/<str:resource>": read(),

@@ -20,7 +20,7 @@ from django.core.management import BaseCommand
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
 
-from monitoring.api import reads, schema
+from monitoring.api import reads, schema, types
 from monitoring.core.model import Refused
 from monitoring.management import fencing, listings
 from monitoring.management import topology as topology_commands
@@ -60,6 +60,7 @@ class Command(BaseCommand):
         groups.add_argument("--state", default="", help='such as online, "partial online", failed')
         groups.add_argument("--node", default="", help="only groups on this node")
         add("resources", "List the resources", shown).add_argument("--group", default="", help="of one group")
+        add("types", "List the resource types, and plugins that could not be loaded", shown)
         probes = add("probes", "Times of LooksAlive and IsAlive, the slowest first", shown)
         probes.add_argument("--group", default="", help="of one group")
         printed = add("output", "What the processes of a resource print", shown, "resource")
@@ -149,6 +150,10 @@ class Command(BaseCommand):
     def _resources(self, options: dict[str, Any]) -> None:
         found = reads.resource_list(group=options["group"])
         self._show(options, found, lambda: listings.resource_table(found, self.style))
+
+    def _types(self, options: dict[str, Any]) -> None:
+        found = types.listed(broken=True)
+        self._show(options, found, lambda: listings.type_table(found, self.style))
 
     def _probes(self, options: dict[str, Any]) -> None:
         found = reads.probe_list(group=options["group"])

@@ -32,7 +32,7 @@ from monitoring.service.topology.resources import (
     edit_resource,
     set_possible_owners,
 )
-from monitoring.service.topology.types import edit_type, sync_types
+from monitoring.service.topology.types import edit_type, sync_new_types, sync_types
 
 __all__ = [
     "add_dependency",
@@ -56,5 +56,6 @@ __all__ = [
     "set_dependencies",
     "set_possible_owners",
     "set_preferred_owners",
+    "sync_new_types",
     "sync_types",
 ]

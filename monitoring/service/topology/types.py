@@ -41,6 +41,12 @@ def sync_types(*, by: str = "cluster service") -> list[str]:
     return [type_.name for type_ in new]
 
 
+def sync_new_types(*, by: str = "cluster service") -> None:
+    """Add the types of plugins that were installed since. One query where there are none."""
+    if not registry.all_types().keys() <= set(ResourceType.objects.values_list("name", flat=True)):
+        sync_types(by=by)
+
+
 def _listed(names: list[str]) -> str:
     """ "the resource types A, B and 140 more": an OCF package brings many at once."""
     if len(names) == 1:
