@@ -66,7 +66,6 @@ def address(pattern: str, made: seed.Seeded, missing: bool = False) -> str:
         "device": str(made.fence_step.device_id),
         "step": str(made.fence_step.pk),
         "agent": "fence_test",
-        "types": "Generic Application",
         "type": "Generic Application",
         "token": str(Token.objects.values_list("pk", flat=True)[0]),
     }
