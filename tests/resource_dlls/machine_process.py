@@ -84,6 +84,12 @@ class Play:
         way.adopt(dll._own_record())
         dll._known.append(way)
 
+    def hear_little(self) -> None:
+        """From now on the kernel can tell of a few changes only before it leaves some out."""
+        from monitoring.resource_dlls.ip_address import watcher
+
+        watcher.BUFFER = 4096
+
     def threads(self) -> int:
         return threading.active_count()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -104,6 +105,16 @@ class Machine:
         if "error" in answer:
             raise ResourceError(answer["error"], answer["code"])
         return answer["value"]
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The agent does not run within the block."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """The agent dies without a word; the next question starts another."""

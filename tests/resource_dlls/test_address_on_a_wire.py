@@ -154,6 +154,23 @@ def test_an_address_that_is_removed_under_it_fails_at_once(
     resource("terminate")
 
 
+def test_a_loss_is_noticed_also_where_the_kernel_had_more_to_tell_than_it_could(
+    pair: tuple[Machine, Machine],
+) -> None:
+    here, _ = pair
+    here.ask("hear_little")
+    resource = address(here, IPV4)
+    resource("online")
+    with here.stopped():
+        for number in range(20):
+            here.ip("address", "add", f"10.98.0.{number + 1}/16", "dev", DEVICE)
+            here.ip("address", "del", f"10.98.0.{number + 1}/16", "dev", DEVICE)
+        here.ip("address", "del", with_prefix(IPV4), "dev", DEVICE)
+    reason, _when = resource.wait_failed()
+    assert f"is no longer on {DEVICE}" in reason
+    resource("terminate")
+
+
 def test_a_link_that_goes_down_fails_all_addresses_on_it_at_once(pair: tuple[Machine, Machine]) -> None:
     here, there = pair
     resources = [address(here, {**IPV4, "Address": f"10.99.0.5{number}"}) for number in range(3)]

@@ -16,7 +16,7 @@ CHECK_FAILED = 1077
 DETECTION_WITHIN_S = 10.0
 """The kernel's own detection of duplicates (IPv6) takes one to two seconds."""
 LOOK_EVERY_S = 0.02
-CHECK_WAIT_S = 0.04
+CHECK_WAIT_S = 0.03
 """For one question of IsAlive, which comes again and is to be quick; who is on the wire answers at once."""
 
 

@@ -11,7 +11,7 @@ The library is heavy: this module is imported where a name is first registered i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import dns.exception
 import dns.flags
@@ -88,7 +88,7 @@ class Entry:
 class Key:
     name: str
     algorithm: str
-    secret: str
+    secret: str = field(repr=False)
 
 
 class NameServer:
