@@ -28,6 +28,10 @@ class Done:
     code: int
     output: str
 
+    def line_with(self, word: str) -> str:
+        """The first line that has the word in it; empty where none has."""
+        return next((line.strip() for line in self.output.splitlines() if word in line), "")
+
     @property
     def last_line(self) -> str:
         """What it said last, which is commonly why it failed."""

@@ -15,7 +15,15 @@ import pytest
 
 from monitoring.resource_dlls.api import PropertyError, ResourceError
 from monitoring.resource_dlls.conformance import check
-from monitoring.resource_dlls.physical_disk import bootblock, fence, left, mountinfo, mounting, taking_down
+from monitoring.resource_dlls.physical_disk import (
+    bootblock,
+    fence,
+    fsck,
+    left,
+    mountinfo,
+    mounting,
+    taking_down,
+)
 from monitoring.resource_dlls.physical_disk.dll import PhysicalDisk
 from monitoring.resource_dlls.physical_disk.reservation import Reservation
 from monitoring.resource_dlls.programs import Done, run_for
@@ -140,6 +148,20 @@ def test_an_older_epoch_is_refused_before_it_mounts(tmp_path: Path, device: str)
     call(old.terminate)
 
 
+def test_a_node_that_another_kernel_would_not_stop_is_refused_by_the_record(
+    tmp_path: Path, image: Path, device: str
+) -> None:
+    """Two loop devices of one image know nothing of each other, as two machines on one disk."""
+    with disks.loop_device(image) as same, online(disk(tmp_path, device)) as owner:
+        for number, changes in enumerate(({"epoch": 1}, {"epoch": 7, "group_id": 2})):
+            other = disk(tmp_path, same, f"OTHER{number}", **changes)
+            other._values["Path"] = str(tmp_path / "other")
+            with pytest.raises(ResourceError, match=r"is reserved for group GROUP on NODE1 \(epoch 1\)"):
+                call(other.online)
+            call(other.terminate)
+        assert call(owner.is_alive)
+
+
 def test_a_new_owner_takes_over_from_one_that_died(tmp_path: Path, device: str) -> None:
     first = disk(tmp_path, device)
     call(first.online)
@@ -201,6 +223,20 @@ def test_errors_that_need_a_person_keep_the_disk_offline(tmp_path: Path, image: 
         call(resource.online)
     call(resource.terminate)
     assert not is_mounted(tmp_path)
+
+
+def test_what_multi_mount_protection_says_is_what_is_told() -> None:
+    said = "fsck.ext4: MMP: device currently active while trying to open /dev/sdz\n/dev/sdz:\n e2fsck -b 8193"
+    with pytest.raises(ResourceError, match="MMP: device currently active"):
+        fsck.judge("/dev/sdz", Done(8, said), print)
+
+
+@pytest.mark.parametrize(
+    "code,text", [(2, "reboot this machine"), (3, "reboot this machine"), (5, "a person"), (12, "a person")]
+)
+def test_each_answer_of_fsck_that_keeps_a_disk_offline_says_what_to_do(code: int, text: str) -> None:
+    with pytest.raises(ResourceError, match=text):
+        fsck.judge("/dev/sdz", Done(code, ""), print)
 
 
 def debugfs(image: Path, command: str) -> None:

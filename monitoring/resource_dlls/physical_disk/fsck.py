@@ -54,7 +54,8 @@ def judge(node: str, done: Done, say: Say) -> None:
             f"the file system on {node} was corrected; reboot this machine before it is mounted"
         )
     raise ResourceError(
-        f"the file system on {node} could not be checked (exit code {done.code}): {done.last_line}"
+        f"the file system on {node} could not be checked (exit code {done.code}):"
+        f" {done.line_with('MMP') or done.last_line}"
     )
 
 

@@ -36,6 +36,7 @@ NEEDS_ROOT = (
 AS_FOUND, TURN_ON = "as found", "turn on"
 PROTECTION_CHOICES = (AS_FOUND, TURN_ON)
 
+MULTI_MOUNT = "multi-mount protection of ext4"
 ALONE = "the cluster's lease and epoch alone"
 
 Check = Callable[[], None]
@@ -177,7 +178,7 @@ class Mounting:
                 raise ResourceError(f"multi-mount protection of {node} cannot be turned on: {done.last_line}")
             has_it = True
         if has_it:
-            self._protection.append("multi-mount protection of ext4")
+            self._protection.append(MULTI_MOUNT)
 
     def _check_file_system(self, note: Left) -> None:
         def run_check(argv: Sequence[str]) -> Done:
@@ -200,6 +201,8 @@ class Mounting:
             hint = ""
             if "structure needs cleaning" in done.output.lower():
                 hint = f"; run `xfs_repair {note.source}` or fsck while the disk is offline"
+            elif MULTI_MOUNT in note.protection and "busy" in done.output:
+                hint = f"; another machine seems to have it mounted: dumpe2fs -m {note.source} says which"
             raise ResourceError(f"{self._device} cannot be mounted: {done.last_line}{hint}", DISK_NOT_FOUND)
         self._still()
 
