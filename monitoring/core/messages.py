@@ -59,13 +59,14 @@ class MessageError(ValueError):
     """A message that is malformed, not signed by whom it names, or not for its receiver."""
 
 
-class ResourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ResourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One resource as its node must run it.
 
     `requires` is the dependency expression in conjunctive form: an AND of OR sets of
     resource ids, e.g. ((1,), (2, 3)) reads "1 and (2 or 3)". `attempt` only grows: a
     Failed resource is tried again when an assignment carries a higher attempt than the one
-    that failed.
+    that failed. `separate_monitor` travels only where it is true: an agent that does not know
+    it yet takes all others.
     """
 
     id: Id
@@ -79,6 +80,7 @@ class ResourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_alive_ms: Annotated[int, msgspec.Meta(ge=10, le=AGES)]
     pending_timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=AGES)]
     deadlock_timeout_ms: Annotated[int, msgspec.Meta(ge=1000, le=AGES)]
+    separate_monitor: bool = False
 
 
 class Assignment(msgspec.Struct, frozen=True, tag="assignment", forbid_unknown_fields=True):

@@ -166,6 +166,7 @@ class Agent:
             self._member.may_start,
             self._record,
             self._log,
+            has_separate=True,
         )
         self._monitor = Monitor(host, self._outbox, self._member.pump)
         self._member.resources = self._monitor

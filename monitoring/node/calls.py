@@ -58,8 +58,7 @@ class EntryPoints:
         return await result if inspect.isawaitable(result) else result
 
     async def _on_a_thread(self, function: Function) -> Any:
-        while self._plain is not None and not self._plain.done():
-            await asyncio.wait({self._plain})  # one that nobody hears any more
+        await self.finished()  # one that nobody hears any more
         self._plain = self._loop.create_future()
         heard: asyncio.Future[Any] = self._loop.create_future()
         try:
@@ -82,6 +81,11 @@ class EntryPoints:
         """A plain call runs, heard or not."""
         return self._plain is not None and not self._plain.done()
 
+    async def finished(self) -> None:
+        """Wait until no plain call runs."""
+        while self._plain is not None and not self._plain.done():
+            await asyncio.wait({self._plain})
+
     async def settle(self, seconds: float) -> None:
         """Give a plain call that was left running some time to return, then abandon it."""
         if self._plain is not None and self.is_busy:
@@ -91,6 +95,16 @@ class EntryPoints:
     def abandon(self) -> None:
         """Go on without a call that has not returned; its thread is free whenever it does."""
         self._plain = None
+
+    def give_up(self, why: str) -> None:
+        """A call hangs. Nothing can end a thread: `settle` goes on without it."""
+
+    async def end(self) -> None:
+        """The instance is given up."""
+        self.abandon()
+
+    remembers = True
+    """The instance is still the one that was opened."""
 
 
 ENTRY_POINTS = ("open", "adopt", "online", "offline", "terminate", "looks_alive", "is_alive", "close")

@@ -41,6 +41,8 @@ class Host:
     record: Record
     log: Log
     """On the loop."""
+    has_separate: bool = False
+    """Whether resources may get monitor processes of their own."""
 
 
 class Listener(Protocol):

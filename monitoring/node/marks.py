@@ -35,7 +35,7 @@ EXEC_LOOKS = 50
 WATCHED = "watched"
 """Folder in the home; a file in it is named PID.TICKS.RESOURCE."""
 NO_RESOURCE = 0
-"""Marks what serves the agent itself: the warm parent."""
+"""Marks what serves the agent itself: the warm parent, separate monitors."""
 
 
 def environment(home: str, resource: int) -> dict[str, str]:
@@ -46,12 +46,13 @@ def environment(home: str, resource: int) -> dict[str, str]:
 class Marked:
     """A process found by a scan. `started` (clock ticks after boot) tells it from a successor in its pid."""
 
-    __slots__ = ("pid", "resource", "started")
+    __slots__ = ("pid", "resource", "session", "started")
 
-    def __init__(self, pid: int, resource: int, started: int) -> None:
+    def __init__(self, pid: int, resource: int, started: int, session: int = 0) -> None:
         self.pid = pid
         self.resource = resource
         self.started = started
+        self.session = session
 
     def open(self) -> int | None:
         """A pidfd of exactly this process, None where it is gone."""
@@ -121,7 +122,7 @@ def scan(home: str) -> list[Marked]:
         if resource is None:
             others.append((pid, parent, session, started))
         else:
-            marked[pid] = Marked(pid, resource, started)
+            marked[pid] = Marked(pid, resource, started, session)
             if session == pid:
                 sessions[session] = resource
     _add_kin(marked, sessions, others)
@@ -140,7 +141,7 @@ def _add_kin(
                 continue
             kin = marked[parent].resource if parent in marked else sessions.get(session)
             if kin is not None:
-                marked[pid] = Marked(pid, kin, started)
+                marked[pid] = Marked(pid, kin, started, session)
                 grew = True
 
 
@@ -245,6 +246,17 @@ def _await(pidfds: set[int], seconds: float) -> set[int]:
             poll.unregister(fd)
             left.discard(fd)
     return left
+
+
+def end_session(home: str, session: int, limit: float) -> bool:
+    """Kill what serves the agent itself in a session: a separate monitor, its forks. True once all are gone."""
+    found = [m for m in scan(home) if m.session == session and m.resource == NO_RESOURCE]
+    fds = [fd for m in found if (fd := m.open()) is not None]
+    try:
+        return end(fds, 0.0, limit)
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def end_marked(home: str, *, spared: Collection[int] = (), limit: float = 10.0) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from monitoring.core.messages import EntryPoint, ProbeSample, said
+from monitoring.node.calls import CURRENT
 from monitoring.node.slow import Slowness, may_be_slow, slow_after
 from monitoring.node.times import Times
 from monitoring.resource_dlls.api import ResourceError
@@ -176,6 +177,9 @@ class Prober:
             self._watchdog.cancel()
 
     async def _run(self) -> None:
+        CURRENT.set(
+            None
+        )  # whatever led to this is over: what a probe starts is allowed while the resource is up
         now = self._loop.time()
         next_is, next_looks = now, self._first(self._looks_alive_s, now)
         while not self._stopped:

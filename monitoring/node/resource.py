@@ -15,16 +15,14 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
-from monitoring.core.messages import EntryPoint, Fact, ProbeSample, ResourceSpec
+from monitoring.core.messages import ProbeSample, ResourceSpec
 from monitoring.core.states import ResourceState
-from monitoring.node.calls import CURRENT, Call, EntryPoints, in_thread, within
-from monitoring.node.condition import Condition
-from monitoring.node.context import Host, NodeContext
-from monitoring.node.instance import Instance
-from monitoring.node.limits import Limiter, explain
+from monitoring.node.calls import CURRENT, Call, in_thread, within
+from monitoring.node.context import Host
+from monitoring.node.instance import Points
+from monitoring.node.limits import explain
+from monitoring.node.listening import Listening
 from monitoring.node.plan import UP, Action, Known, Wish
-from monitoring.node.probes import Prober
-from monitoring.node.processes import Child
 from monitoring.node.record import Phase, Step
 from monitoring.resource_dlls.api import Provider
 
@@ -41,7 +39,7 @@ OLD_FACTS_COUNT = 60.0
 INTERRUPTED = "the agent ended before it was online"
 
 
-class ManagedResource(Condition):
+class ManagedResource(Listening):
     """A resource that the node holds for a group. All methods are called on the loop."""
 
     def __init__(
@@ -52,8 +50,7 @@ class ManagedResource(Condition):
         on_change: Callable[[int], None],
         on_samples: Callable[[Sequence[ProbeSample]], None],
     ) -> None:
-        super().__init__(spec.id, spec.name, host.loop, next_sequence, on_change)
-        self.spec = spec
+        super().__init__(host, spec, next_sequence, on_change, on_samples)
         self.wanted = spec.want_online
         self.epoch_up = 0
         """The ownership under which it came online."""
@@ -63,16 +60,9 @@ class ManagedResource(Condition):
         self._made_of: tuple[str, dict[str, Any]] = (spec.type, {})
         """The type and the properties with which it was last brought online."""
         self._noted: Step | None = None
-        self._host = host
-        self._on_samples = on_samples
         self._operation: asyncio.Task[None] | None = None
-        self._limiter = Limiter(self._loop)
-        self._context = NodeContext(host, spec.id, spec.name, self)
-        self._instance = Instance(host, self._context, self._loop)
-        self._prober: Prober | None = None
         self._group: tuple[int, str, int] = (0, "", 0)
         self._providers: Sequence[Provider] = ()
-        self._watch_only = False
 
     # What is wanted and known
 
@@ -107,14 +97,6 @@ class ManagedResource(Condition):
         """It is online, and no instance of this agent knows how: it has to be brought online again."""
         return self.state is ResourceState.ONLINE and not self._found and not self._instance.is_open
 
-    def checked_at(self) -> float | None:
-        return self._prober.true_at if self._prober is not None else None
-
-    def samples(self) -> list[ProbeSample]:
-        """Probe times since the last call of this."""
-        tallies = self._prober.tallies.items() if self._prober is not None else ()
-        return [sample for name, tally in tallies if (sample := tally.take(self.id, name)) is not None]
-
     @property
     def log_file(self) -> Path:
         return self._context.log_file
@@ -136,7 +118,7 @@ class ManagedResource(Condition):
         lost = [pid for pid, ticks in processes.items() if not self._host.processes.find(self.id, pid, ticks)]
         self._tell_context(step.epoch)
         try:
-            self._instance.make(step.type, step.properties)
+            self._instance.make(step.type, step.properties, self.spec)
         except Exception:
             logger.exception("%s: no instance can be made of what runs", self.spec.name)
         if step.phase is Phase.STARTING:
@@ -226,44 +208,9 @@ class ManagedResource(Condition):
         if self.state in UP or self.state is ResourceState.OFFLINE_PENDING:
             self._begin_take_down(ResourceState.OFFLINE, cause)
 
-    def process_ended(self, child: Child) -> None:
-        """The end of a watched process is certain: no probe is needed (semantics 10.2)."""
-        if child.watch and not child.expected and not self.tolerates(child.epitaph()):
-            self.fail(child.epitaph())
-
     async def close(self) -> None:
         """Give the instance up. The resource is down."""
         await self._instance.close()
-
-    # What the instance and its probes say
-
-    def signalled(self, reason: str) -> None:
-        if self._prober is not None:
-            self._prober.check_now(reason)
-
-    def progressed(self, text: str) -> None:
-        self._limiter.progressed()
-        self.set_progress(text)
-
-    def tolerates(self, cause: str) -> bool:
-        """True in maintenance: what would be a failure is told, and the resource is left alone."""
-        if self._watch_only:
-            self._host.log(self.id, 2, f"{cause}. It is in maintenance: nothing is done about it", 0)
-        return self._watch_only
-
-    def probe_failed(self, cause: str, code: int) -> None:
-        if code:
-            self._host.log(self.id, 2, cause, code)
-        self.fail(cause, code)
-
-    def probe_changed(self) -> None:
-        self._on_samples(self.samples())
-
-    def probe_slow(self, entry_point: EntryPoint, text: str) -> None:
-        self.show(Fact(entry_point, text, level=1))
-
-    def denied(self, reason: str) -> None:
-        self._host.log(self.id, 1, f"signalled a failure ({reason}), but IsAlive says that it works", 0)
 
     # Operations
 
@@ -301,7 +248,7 @@ class ManagedResource(Condition):
         async with self.turn:
             CURRENT.set(call)
             self._tell_context(self.epoch_up)
-            points = await self._instance.opened(*self._made_of)
+            points = await self._instance.opened(*self._made_of, self.spec)
             await points.call("online")
 
     def _tell_context(self, epoch: int) -> None:
@@ -369,10 +316,12 @@ class ManagedResource(Condition):
                 self.turn = asyncio.Lock()  # whoever holds it was given up
         return await self._nothing_left() and done and await self._is_swept()
 
-    async def _ask_to_terminate(self, points: EntryPoints) -> bool:
+    async def _ask_to_terminate(self, points: Points) -> bool:
         try:
             await within(min(self._limit, TERMINATE_LIMIT), points.call_beside("terminate"))
         except Exception as error:
+            if isinstance(error, TimeoutError):
+                points.give_up("Terminate did not return")
             cause, code = self._explain("Terminate", error)
             self._host.log(self.id, 2, f"{cause}; it is tried again", code)
             return False
@@ -385,10 +334,7 @@ class ManagedResource(Condition):
         return bool(await in_thread(lambda: self._host.processes.kill(self.id)))
 
     async def _is_swept(self) -> bool:
-        """Take back what an earlier agent left, of which an instance of this one does not know."""
-        if self._instance.is_open or not self._host.sweeps.is_noted(self.id):
-            return True
-        problem = await in_thread(lambda: self._host.sweeps.sweep(self.id, self._host.types))
+        problem = await self._instance.sweep()
         if problem:
             self._host.log(self.id, 2, f"{problem}; it is tried again", 0)
         return not problem

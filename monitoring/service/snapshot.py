@@ -236,6 +236,7 @@ def _spec(row: Resource, requires: tuple[tuple[int, ...], ...], want: bool, atte
         is_alive_ms=max(10, kind.is_alive_ms if row.is_alive_ms in (1, USE_TYPE) else row.is_alive_ms),
         pending_timeout_ms=own(row.pending_timeout_ms, kind.pending_timeout_ms),
         deadlock_timeout_ms=own(row.deadlock_timeout_ms, kind.deadlock_timeout_ms),
+        separate_monitor=row.separate_monitor,
     )
 
 

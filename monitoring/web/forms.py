@@ -306,7 +306,7 @@ def _time_fields(type: ResourceType) -> dict[str, forms.Field]:
         "separate_monitor": forms.BooleanField(
             required=False,
             label="SeparateMonitor",
-            help_text="Recorded; its calls have a thread of their own anyway.",
+            help_text="Its type runs in a process of its own (14 MB), which may crash or hang alone.",
         ),
     }
 

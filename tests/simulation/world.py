@@ -24,7 +24,7 @@ from django.db import connection
 from monitoring.core.messages import Assignment, MessageError, open_down
 from monitoring.models import Cluster, Dependency, Group, Node, PreferredOwner, Resource, ResourceType
 from monitoring.node import clock as node_clock
-from monitoring.node import context, inheritance, member, probes, resource
+from monitoring.node import context, inheritance, instance, member, probes, resource
 from monitoring.service import clock, journal, publish, refusals
 from monitoring.service.fencing import work
 from tests.simulation import law
@@ -256,6 +256,7 @@ class World:
                 (probes, "time", _PerfCounter),
                 (member, "Courier", Courier),
                 (resource, "in_thread", _at_once),
+                (instance, "in_thread", _at_once),
                 (context, "in_thread", _at_once),
             ):
                 stack.enter_context(mock.patch.object(target, name, value))
