@@ -16,9 +16,9 @@ from monitoring.conformance import bench as benches
 from monitoring.conformance.bench import Bench
 from monitoring.conformance.report import Failure
 from monitoring.core.messages import Fact
-from monitoring.node.calls import CURRENT, Call, EntryPoints, in_thread, within
+from monitoring.node.calls import CURRENT, Call, in_thread, within
 from monitoring.node.context import NodeContext
-from monitoring.node.instance import Instance
+from monitoring.node.instance import Instance, Points
 from monitoring.node.limits import Limiter, explain
 from monitoring.node.resource import STRAY_LIMIT, TERMINATE_LIMIT
 
@@ -60,7 +60,7 @@ class Direct:
         self.context.group_id, self.context.group = benches.GROUP_ID, benches.GROUP
         self.context.epoch = benches.EPOCH
         self.context.providers = bench.as_providers()
-        self._instance = Instance(bench.host, self.context, bench.loop)
+        self._instance = Instance(bench.host, self.context, bench.loop, self)
         self._limit = min(bench.subject.dll.pending_timeout_ms, bench.subject.dll.deadlock_timeout_ms) / 1000
 
     # What the instance says (context.Listener)
@@ -79,6 +79,9 @@ class Direct:
         if not fact.text:
             del self.facts[fact.name]
 
+    def monitor_ended(self, what: str) -> None:
+        self._bench.said.append(what)
+
     # Calls
 
     async def open(self) -> None:
@@ -87,7 +90,7 @@ class Direct:
         self._instance.is_open = True
         self._bench.host.sweeps.add(benches.DIRECT, self._bench.subject.dll)
 
-    def _made(self) -> EntryPoints:
+    def _made(self) -> Points:
         if self._instance.points is None:
             part = self._bench.subject.resource
             self._instance.make(part.dll.type_name, part.properties)
@@ -103,7 +106,7 @@ class Direct:
         )
 
     @staticmethod
-    async def _call(points: EntryPoints, name: str, call: Call | None = None) -> Any:
+    async def _call(points: Points, name: str, call: Call | None = None) -> Any:
         CURRENT.set(call or Call(starts=True))
         return await points.call(name)
 

@@ -193,7 +193,7 @@ class Resource(models.Model):
     deadlock_timeout_ms = bounded(USE_TYPE, 1000, help_text="DeadlockTimeout, ms; 4294967295 = the type's")
     separate_monitor = models.BooleanField(
         default=False,
-        help_text="SeparateMonitor: its resource DLL runs in a process of its own, which may crash or hang alone",
+        help_text="SeparateMonitor: its DLL runs in a process of its own, which may crash or hang alone",
     )
     possible_owners = models.ManyToManyField(
         Node, through="PossibleOwner", related_name="possible_for", blank=True

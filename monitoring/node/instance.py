@@ -64,15 +64,14 @@ class Instance:
         self._listener = listener
         self._made_of: tuple[str, Mapping[str, Any], bool] = ("", {}, False)
 
-    def _is_separate(self, spec: ResourceSpec) -> bool:
-        return self._host.has_separate and (spec.separate_monitor or self.is_isolated)
-
-    async def opened(self, type_name: str, properties: Mapping[str, Any], spec: ResourceSpec) -> Points:
-        """The entry points of an opened instance."""
-        made_of = (type_name, properties, self._is_separate(spec))
+    async def opened(
+        self, type_name: str, properties: Mapping[str, Any], *, separate: bool = False
+    ) -> Points:
+        """The entry points of an opened instance; `separate`: with SeparateMonitor."""
+        made_of = (type_name, properties, self._has_own(separate))
         if self.points is None or not self.knows or self._made_of != made_of:
             await self.close()
-            points = self.make(type_name, properties, spec)
+            points = self.make(type_name, properties, separate=separate)
             await points.call("open")
             self.is_open = True
         assert self.points is not None and self._class is not None
@@ -84,7 +83,10 @@ class Instance:
         """The instance is the one that was opened, or took over what runs."""
         return self.is_open and self.points is not None and self.points.remembers
 
-    def make(self, type_name: str, properties: Mapping[str, Any], spec: ResourceSpec) -> Points:
+    def _has_own(self, separate: bool) -> bool:
+        return self._host.has_separate and (separate or self.is_isolated)
+
+    def make(self, type_name: str, properties: Mapping[str, Any], *, separate: bool = False) -> Points:
         """Make an instance that is not opened: what it stands for may run already."""
         dll_class = self._host.types.get(type_name)
         if dll_class is None:
@@ -92,12 +94,12 @@ class Instance:
         self._context.state_dir.mkdir(parents=True, exist_ok=True)
         cleaned = dll_class.clean(properties)
         self._class = dll_class
-        separate = self._is_separate(spec)
-        if separate:
+        has_own = self._has_own(separate)
+        if has_own:
             self.points = SeparatePoints(self._host, self._context, dll_class, cleaned, self._listener)
         else:
             self.points = EntryPoints(dll_class(self._context, cleaned), self._loop, self._context.name)
-        self._made_of = (type_name, dict(properties), separate)
+        self._made_of = (type_name, dict(properties), has_own)
         return self.points
 
     @property

@@ -249,7 +249,7 @@ def _await(pidfds: set[int], seconds: float) -> set[int]:
 
 
 def end_session(home: str, session: int, limit: float) -> bool:
-    """Kill what serves the agent itself in a session: a separate monitor, its forks. True once all are gone."""
+    """Kill what serves the agent itself in a session (a separate monitor, its forks); true once it ended."""
     found = [m for m in scan(home) if m.session == session and m.resource == NO_RESOURCE]
     fds = [fd for m in found if (fd := m.open()) is not None]
     try:

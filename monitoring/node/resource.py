@@ -118,7 +118,7 @@ class ManagedResource(Listening):
         lost = [pid for pid, ticks in processes.items() if not self._host.processes.find(self.id, pid, ticks)]
         self._tell_context(step.epoch)
         try:
-            self._instance.make(step.type, step.properties, self.spec)
+            self._instance.make(step.type, step.properties, separate=self.spec.separate_monitor)
         except Exception:
             logger.exception("%s: no instance can be made of what runs", self.spec.name)
         if step.phase is Phase.STARTING:
@@ -248,7 +248,7 @@ class ManagedResource(Listening):
         async with self.turn:
             CURRENT.set(call)
             self._tell_context(self.epoch_up)
-            points = await self._instance.opened(*self._made_of, self.spec)
+            points = await self._instance.opened(*self._made_of, separate=self.spec.separate_monitor)
             await points.call("online")
 
     def _tell_context(self, epoch: int) -> None:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from monitoring.resource_dlls.api import Property, ResourceDLL, ResourceError
+from monitoring.resource_dlls.api import Property, ResourceError
 from tests.node.dlls import FOREVER, Faulty
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
