@@ -49,12 +49,17 @@ def no_observer() -> Generator[None, None, None]:
 def running(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
 ) -> Generator[LiveCluster, None, None]:
-    """The demo cluster in real processes, one for the whole session; nothing of it is left behind."""
+    """The demo cluster in real processes, one for the whole session; nothing of it is left behind.
+
+    It has a Python environment of its own, into which a test may install.
+    """
+    from tests.cluster import environment
     from tests.cluster.harness import LiveCluster
 
     folder = tmp_path_factory.mktemp("cluster")
     agents = f"{folder / 'agents'}:/usr/sbin"  # a test may put fence agents of its own there
     live = LiveCluster(folder / "home", {"CLUSTERWEB_FENCE_AGENTS": agents})
+    live.python = environment.make(folder / "environment")
     with django_db_blocker.unblock():
         live.start()
         yield live

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from typing import Any
 
 import dj_database_url
@@ -96,7 +95,7 @@ class LiveCluster(Installation):
     # Act
 
     def command_line(self, *words: str) -> list[str]:
-        return [sys.executable, "manage.py", "cluster", *words, "--json"]
+        return [self.python, "manage.py", "cluster", *words, "--json"]
 
     def cli(self, *words: str, check: bool = True) -> Any:
         """`manage.py cluster WORDS --json`, as the operator of the machine; returns what it printed."""

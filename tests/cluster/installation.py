@@ -50,6 +50,8 @@ class Installation:
 
     def __init__(self, home: Path, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self.home = home
+        self.python = sys.executable
+        """The interpreter of the environment that it is installed in."""
         self.settings = dict(settings)
         """Further environment variables that its operator has set."""
         self.port = free_port()
@@ -74,7 +76,7 @@ class Installation:
         began = time.monotonic()
         self.output.clear()
         self._supervisor = subprocess.Popen(
-            [sys.executable, "-m", "clusterweb.run"],
+            [self.python, "-m", "clusterweb.run"],
             cwd=BASE_DIR,
             env=self.env,
             stdout=subprocess.PIPE,

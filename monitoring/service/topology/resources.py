@@ -12,6 +12,7 @@ from monitoring.resource_dlls.api import Blueprint, CompositeDLL
 from monitoring.service.topology import dependencies, exchange, rules
 from monitoring.service.topology.edits import Edit, assign, check_name, edit, refuse
 from monitoring.service.topology.find import group_of, nodes_of, resource_of, type_named
+from monitoring.service.topology.types import sync_new_types
 
 SETTINGS = frozenset(
     {
@@ -48,6 +49,7 @@ def create_resource(
     System Attendant on the name and all disks. In a group that is to be online it starts
     Offline and stays so until somebody brings it online; in another one it follows the group.
     """
+    sync_new_types()
     with edit(by, reason) as change:
         group = group_of(group_id)
         type_ = type_named(type_name)
