@@ -27,9 +27,9 @@ PASSWORD = "word"
 FIRST_PROCESS = """
 mount -t tmpfs tmpfs /run
 while [ $# -gt 0 ]; do mount --bind "$1" "$2"; shift 2; done
-"$PYTHON" -m monitoring.node
+while :; do "$PYTHON" -m monitoring.node; sleep 0.5; done
 """
-"""It stays: what loses its parent is its child from then on, and is reaped."""
+"""What loses its parent is its child from then on, and is reaped; an agent that ended is started again."""
 GET = """
 import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode(), end="")
@@ -138,6 +138,13 @@ class HostsCluster(LiveCluster):
 
     def command_line(self, *words: str) -> list[str]:
         return [*_in(self.front), *super().command_line(*words)]
+
+    def story(self, after: int = 0) -> str:
+        """The history, and what the processes said last."""
+        said = [
+            f"{path.name}: {path.read_text(errors='replace')[-800:]}" for path in self.folder.glob("*.log")
+        ]
+        return "\n".join([super().story(after), *said])
 
     # Clients, in front
 

@@ -27,6 +27,7 @@ from monitoring.models import Group, Node  # noqa: E402
 from monitoring.service import demo, setup, topology  # noqa: E402
 
 BY = "test"
+LEASE_MS = 5000
 
 
 def main(plan: dict[str, Any]) -> None:
@@ -34,7 +35,8 @@ def main(plan: dict[str, Any]) -> None:
     setup.prepare()
     setup.empty_cluster()
     nodes = {name: topology.add_node(name, by=BY) for name in plan["nodes"]}
-    topology.edit_cluster({"quarantine_threshold": 0}, by=BY)
+    # A busy machine may not hear a node for seconds while it starts everything at once.
+    topology.edit_cluster({"quarantine_threshold": 0, "lease_ms": LEASE_MS}, by=BY)
     for node in nodes.values():
         demo.write_key(Path(settings.HOME), node)
     for group in plan["groups"]:

@@ -1,4 +1,7 @@
-"""Groups of OCF agents on two hosts, without Pacemaker: started, probed, restarted, moved, failed over."""
+"""Groups of OCF agents on two hosts, without Pacemaker: started, probed, restarted, moved, failed over.
+
+Beside them runs one of ClusterWeb's own types, and its probes watch what the agents run.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,15 @@ from monitoring.core.states import ResourceState
 from tests.cluster import ocf_disks
 from tests.cluster.hosts import HostsCluster, hosts
 from tests.cluster.installation import wait_until
+from tests.resource_dlls.databases import make_database
 from tests.resource_dlls.machines import DEVICE
 
 pytestmark = pytest.mark.cluster
 
 AGENTS = ("Dummy", "Filesystem", "IPaddr2", "anything", "nginx", "pgsql", "postfix", "redis")
 PACKAGE = Path("/usr/lib/ocf")
-WEB, DATA, MAIL = "10.99.0.11", "10.99.0.12", "10.99.0.13"
+WEB, DATA, MAIL, OWN = "10.99.0.11", "10.99.0.12", "10.99.0.13", "10.99.0.14"
+PASSWORD = "correct horse"
 OFTEN = {"looks_alive_ms": 1000, "is_alive_ms": 3000}
 SEND = """
 import smtplib, sys
@@ -34,14 +39,14 @@ print("sent")
 """
 
 
-def resource(agent: str, needs: tuple[str, ...] = (), often: dict[str, int] = OFTEN, **given: Any) -> Any:
-    """A resource of the agent, named as it, in a group of the plan."""
+def resource(name: str, needs: tuple[str, ...] = (), **given: Any) -> Any:
+    """A resource in a group of the plan, named as its type or its agent."""
     return {
-        "type": f"ocf:heartbeat:{agent}",
-        "name": agent,
+        "type": f"ocf:heartbeat:{name}" if name in AGENTS else name,
+        "name": name,
         "properties": {name: str(value) for name, value in given.items()},
         "requires": list(needs),
-        "settings": {"restart_threshold": 1, "restart_period_ms": 60_000, **often},
+        "settings": {"restart_threshold": 1, "restart_period_ms": 60_000, **OFTEN},
     }
 
 
@@ -58,7 +63,7 @@ BOTH = ("IPaddr2", "Filesystem")
 
 
 def plan(folder: Path, etc: Path) -> list[dict[str, Any]]:
-    """The three groups, with their disks made."""
+    """The groups, with their disks made: three of OCF agents, and one of ClusterWeb's own types."""
     mounts = {name: folder / "mnt" / name for name in ("web", "data", "mail")}
     for mount in mounts.values():
         mount.mkdir(parents=True)
@@ -80,6 +85,7 @@ def plan(folder: Path, etc: Path) -> list[dict[str, Any]]:
                 status10url=f"http://{WEB}/",
             ),
             resource("Dummy", ("nginx",)),
+            resource("HTTP Endpoint", ("nginx",), URL=f"http://{WEB}/", Contains="the site"),
         ),
         group(
             *("DATA", ["NODE1", "NODE2"], DATA, images["data"], mounts["data"]),
@@ -101,6 +107,7 @@ def plan(folder: Path, etc: Path) -> list[dict[str, Any]]:
         group(
             *("MAIL", ["NODE2", "NODE1"], MAIL, images["mail"], mounts["mail"]),
             resource("postfix", BOTH),
+            resource("TCP Port", ("postfix",), Address=MAIL, Port=25, Expect="220 mail.example.com"),
             resource(
                 *("anything", BOTH),
                 binfile="/bin/sleep",
@@ -110,7 +117,22 @@ def plan(folder: Path, etc: Path) -> list[dict[str, Any]]:
                 pidfile="/run/anything/anything.pid",
             ),
         ),
+        own_types(folder / "shared"),
     ]
+
+
+def own_types(shared: Path) -> dict[str, Any]:
+    """A database and a key-value store whose disk is a folder that both hosts share."""
+    shared.mkdir()
+    make_database(shared / "postgresql")
+    on_both = ("IP Address", "Physical Disk")
+    resources = [
+        resource("IP Address", Address=OWN, SubnetMask="255.255.255.0", Network=DEVICE),
+        resource("Physical Disk", Path=shared),
+        resource("PostgreSQL Server", on_both, Options="-c fsync=off -c shared_buffers=16MB"),
+        resource("Redis Server", on_both, Password=PASSWORD, AppendFsync="always"),
+    ]
+    return {"name": "OWN", "on": ["NODE2", "NODE1"], "resources": resources}
 
 
 @pytest.fixture
@@ -148,12 +170,13 @@ class Clients:
     def page(self) -> str:
         return self._cluster.get(f"http://{WEB}/")
 
-    def sql(self, text: str) -> str:
-        where = ["-h", DATA, "-U", "postgres", "-d", "postgres", "-w"]
+    def sql(self, text: str, at: str = DATA) -> str:
+        where = ["-h", at, "-U", "postgres", "-d", "postgres", "-w"]
         return self._cluster.ask("psql", *where, "-qtA", "-c", text)
 
-    def redis(self, *words: str) -> str:
-        return self._cluster.ask("redis-cli", "-h", DATA, *words)
+    def redis(self, *words: str, at: str = DATA) -> str:
+        login = ["--no-auth-warning", "-a", PASSWORD] if at == OWN else []
+        return self._cluster.ask("redis-cli", "-h", at, *login, *words)
 
     def send(self, subject: str) -> bool:
         return self._cluster.ask(sys.executable, "-S", "-c", SEND, MAIL, subject) == "sent"
@@ -161,7 +184,7 @@ class Clients:
 
 def test_groups_of_ocf_agents_are_restarted_moved_and_failed_over(cluster: HostsCluster) -> None:
     clients = Clients(cluster)
-    for name, owner in (("WEB", "NODE1"), ("DATA", "NODE1"), ("MAIL", "NODE2")):
+    for name, owner in (("WEB", "NODE1"), ("DATA", "NODE1"), ("MAIL", "NODE2"), ("OWN", "NODE2")):
         cluster.wait_online(name, owner, timeout=40)
 
     # Each is served from the host that owns it
@@ -169,7 +192,14 @@ def test_groups_of_ocf_agents_are_restarted_moved_and_failed_over(cluster: Hosts
     assert clients.sql("CREATE TABLE kept AS SELECT 42 AS answer; SELECT answer FROM kept") == "42"
     assert clients.redis("SET", "kept", "forty-two") == "OK"
     assert clients.send("first")
-    assert [cluster.holders(a) for a in (WEB, DATA, MAIL)] == [["NODE1"], ["NODE1"], ["NODE2"]]
+    assert clients.sql("CREATE TABLE kept AS SELECT 43 AS answer; SELECT answer FROM kept", OWN) == "43"
+    assert clients.redis("SET", "kept", "forty-three", at=OWN) == "OK"
+    assert [cluster.holders(a) for a in (WEB, DATA, MAIL, OWN)] == [
+        ["NODE1"],
+        ["NODE1"],
+        ["NODE2"],
+        ["NODE2"],
+    ]
 
     # A service that is killed comes back where it is; the next time, its group goes elsewhere
     records = cluster.last_record("WEB")
@@ -196,11 +226,13 @@ def test_groups_of_ocf_agents_are_restarted_moved_and_failed_over(cluster: Hosts
     assert clients.redis("SET", "last", "words") == "OK"
     assert clients.send("second")
     cluster.hosts["NODE2"].switch_off()
-    for name in ("WEB", "DATA", "MAIL"):
+    for name in ("WEB", "DATA", "MAIL", "OWN"):
         cluster.wait_online(name, "NODE1", timeout=40)
     assert clients.page() == "the site"
     assert clients.sql("SELECT answer FROM kept") == "42"
     assert clients.redis("MGET", "kept", "last") == "forty-two\nwords"
+    assert clients.sql("SELECT answer FROM kept", OWN) == "43"
+    assert clients.redis("GET", "kept", at=OWN) == "forty-three"
     assert clients.send("third")
     mailbox = cluster.folder / "mnt" / "mail" / "mailboxes" / "box"
     sent = [f"Subject: {subject}" for subject in ("first", "second", "third")]
