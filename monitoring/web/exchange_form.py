@@ -35,21 +35,36 @@ class Part:
     title: str
     type_name: str
     lead: str
+    shown: tuple[str, ...] = ()
+    """Properties that stand open beside those that must be filled in, first."""
 
 
 PARTS = (
     Part(
-        "ip", "IP Address", "IP Address", "The static address that clients reach, whichever node serves them."
+        "ip",
+        "IP Address",
+        "IP Address",
+        "The static address that clients reach, whichever node serves them.",
+        ("Address", "SubnetMask", "Network"),
     ),
     Part("name", "Network Name", "Network Name", "The NetBIOS name that clients use. No node has it."),
-    Part("disk", "Disk", "Physical Disk", "Storage of its own, which all possible owners reach."),
+    Part(
+        "disk",
+        "Disk",
+        "Physical Disk",
+        "Storage of its own, which all possible owners reach.",
+        ("Path", "Device"),
+    ),
     Part(
         "attendant",
         "System Attendant",
         "Exchange System Attendant",
         "Brings the Information Store, the protocols and the rest.",
+        ("Servers", "Tree", "CertificateFile", "KeyFile"),
     ),
 )
+
+STORES = ("Exchange Information Store", "Exchange Information Store (Dovecot)")
 
 
 class ExchangeForm(TopologyForm):
@@ -67,6 +82,18 @@ class ExchangeForm(TopologyForm):
         help_text="Tried first; all other nodes follow in their order.",
     )
 
+    mailboxes = forms.CharField(
+        required=False,
+        label="Mailboxes",
+        help_text="Names, separated by commas. There is always a postmaster.",
+    )
+    mailbox_password = forms.CharField(
+        required=False,
+        label="Password of the mailboxes",
+        help_text="If empty: a random one, until you set another on the Information Store.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.missing = [part.type_name for part in PARTS if dll_of(part.type_name) is None]
@@ -80,10 +107,16 @@ class ExchangeForm(TopologyForm):
         """The parts with the fields that must be filled in, and those that can be left alone."""
         found = []
         for part in PARTS:
-            own = [self[name] for name in self.fields if name.startswith(f"{part.key}.")]
-            shown = [f for f in own if f.field.required or f.errors or part.key == "attendant"]
-            found.append((part, shown, [f for f in own if f not in shown]))
+            own = {name: self[name] for name in self.fields if name.startswith(f"{part.key}.")}
+            first = [own[name] for name in (f"{part.key}.{each}" for each in part.shown) if name in own]
+            shown = first + [f for f in own.values() if f not in first and (f.field.required or f.errors)]
+            found.append((part, shown, [f for f in own.values() if f not in shown]))
         return found
+
+    def mail(self) -> dict[str, Any]:
+        """Private properties of the Information Store, those that were filled in."""
+        given = {"Mailboxes": "mailboxes", "MailboxPassword": "mailbox_password"}
+        return {name: value for name, field in given.items() if (value := self.cleaned_data[field])}
 
     def properties(self, part: Part) -> dict[str, Any]:
         """The private properties of one part, by their own names."""
@@ -130,6 +163,10 @@ def _create(form: ExchangeForm, by: str) -> Group:
                     reason=reason,
                 )
             made[part.key] = resource.pk
+        if mail := form.mail():
+            store = group.resources.get(created_by=made["attendant"], type__name__in=STORES)
+            with _refusals_of({f"{PRIVATE}Mailboxes": "mailboxes"}):
+                topology.edit_resource(store.pk, {}, properties=mail, by=by, reason=reason)
     return group
 
 

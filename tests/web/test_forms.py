@@ -295,6 +295,42 @@ def test_a_virtual_server_that_cannot_be_leaves_nothing_behind_and_says_why_besi
     assert f'value="{EXCHANGE["ip.SubnetMask"]}"' in response.content.decode()  # all else is kept
 
 
+DAEMONS = {"attendant.Servers": "Postfix, Dovecot and nginx", "attendant.CertificateFile": "/srv/mail.pem"}
+
+
+def test_a_virtual_server_for_users_is_created_with_their_mailboxes(
+    seeded: seed.Seeded, browser: Browser
+) -> None:
+    mail = {"mailboxes": "carol, dave", "mailbox_password": "correct horse"}
+    response = browser("administrator").post(reverse("exchange_create"), _exchange(seeded, **DAEMONS, **mail))
+    assert response.status_code == 302
+    group = Group.objects.get(name="EVS3")
+    made = {resource.type.name: resource.properties for resource in group.resources.select_related("type")}
+    store = made["Exchange Information Store (Dovecot)"]
+    assert (store["Mailboxes"], store["MailboxPassword"]) == ("carol, dave", "correct horse")
+    assert made["Exchange IMAP4 Virtual Server (Dovecot)"]["CertificateFile"] == "/srv/mail.pem"
+    assert "correct horse" not in "".join(Event.objects.values_list("text", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("mailboxes", "al/ice", "cannot be the name of a mailbox"),
+        ("attendant.Tree", "2003", "tree of 2000 only"),
+        ("attendant.KeyFile", "/srv/a key", "may hold letters"),
+    ],
+)
+def test_what_a_virtual_server_for_users_cannot_be_is_said_beside_the_field(
+    seeded: seed.Seeded, browser: Browser, field: str, value: str, said: str
+) -> None:
+    before = Resource.objects.count()
+    response = browser("administrator").post(
+        reverse("exchange_create"), _exchange(seeded, **{**DAEMONS, field: value})
+    )
+    assert said in _beside(response, field)
+    assert Resource.objects.count() == before
+
+
 def test_every_type_has_its_icon_among_the_vendored_ones() -> None:
     sprite = (settings.BASE_DIR / "static/vendor/lucide/icons.svg").read_text()
     assert [dll.icon for dll in registry.all_types().values() if f'id="{dll.icon}"' not in sprite] == []
