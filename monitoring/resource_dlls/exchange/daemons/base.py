@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,14 +20,13 @@ from monitoring.resource_dlls.api import Process, Property, ResourceDLL, Resourc
 from monitoring.resource_dlls.exchange.base import ATTENDANT
 from monitoring.resource_dlls.exchange.daemons import certificate, place
 from monitoring.resource_dlls.exchange.daemons.certificate import Pair
-from monitoring.resource_dlls.exchange.daemons.probes import Server
+from monitoring.resource_dlls.exchange.daemons.probes import STARTTLS, TLS, Door
 from monitoring.resource_dlls.exchange.health import CHECK_FAILED
 from monitoring.resource_dlls.exchange.starting import START_FAILED
 
 SERVES_WITHIN_S = 30.0
 """A server that runs and does not answer for so long after its start will not."""
 STOP_GRACE_S = 5.0
-GREETING_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.03
 
 
@@ -72,7 +70,7 @@ class Daemon(ResourceDLL):
         """Write what the server needs; the command that runs it in the foreground."""
         raise NotImplementedError
 
-    def ports(self) -> list[int]:
+    def doors(self) -> list[Door]:
         """Where it listens on the group's address."""
         return []
 
@@ -101,7 +99,7 @@ class Daemon(ResourceDLL):
         self.check_files()
         place.make_run_folder(self.run)
         command = self.prepare(executable)
-        place.check_ports(self.address, self.ports())
+        place.check_ports(self.address, [door.port for door in self.doors()])
         log = self.context.state_dir / "output.log"
         said_before = log.stat().st_size if log.exists() else 0
         self._process = self.context.spawn(place.contained(command), cwd="/")
@@ -121,7 +119,7 @@ class Daemon(ResourceDLL):
                     f"{self.program} ended with exit code {process.returncode}: {words}", START_FAILED
                 )
             try:
-                return asyncio.run(self.check_health())
+                return asyncio.run(self._check_everywhere())
             except ResourceError as error:
                 if time.monotonic() > deadline:
                     words = _last_words(log, said_before)
@@ -129,6 +127,10 @@ class Daemon(ResourceDLL):
                         f"{self.program} does not serve: {error} ({words})", START_FAILED
                     ) from error
             time.sleep(LOOK_EVERY_S)
+
+    async def _check_everywhere(self) -> None:
+        for _ in self.doors() or (None,):
+            await self.check_health()
 
     def adopt(self) -> bool:
         """It needs nothing of the agent: IsAlive, which is next, asks it."""
@@ -157,11 +159,8 @@ class Daemon(ResourceDLL):
         return True
 
     def looks_alive(self) -> bool:
-        """The process runs, and greets or at least takes connections."""
-        if self._process is None or self._process.returncode is not None:
-            return False
-        ports = self.ports()
-        return not ports or _takes_connections(self.address, ports[0])
+        """The process runs. A connection would show no more, and fill the server's log."""
+        return self._process is not None and self._process.returncode is None
 
     def reload(self) -> None:
         """Have the server read its files again (SIGHUP); those that it serves are served on."""
@@ -175,6 +174,9 @@ class Daemon(ResourceDLL):
 class EncryptedDaemon(Daemon):
     """A server with a plain port and, where it has a certificate, STARTTLS on it and an encrypted port."""
 
+    takes_passwords: ClassVar[bool] = True
+    _turn = 0
+
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> None:
         certificate.check_values(values)
@@ -184,12 +186,11 @@ class EncryptedDaemon(Daemon):
     def pair(self) -> Pair | None:
         return Pair.of(self._values)
 
-    @property
-    def server(self) -> Server:
-        return Server(self.address, self["Port"], self["TlsPort"] if self.pair else None)
-
-    def ports(self) -> list[int]:
-        return [self["Port"], self["TlsPort"]] if self.pair else [self["Port"]]
+    def doors(self) -> list[Door]:
+        """Where clients come in: each IsAlive tries the next, so that each is tried in turn."""
+        if self.pair is None:
+            return [Door(self.address, self["Port"])]
+        return [Door(self.address, self["Port"], STARTTLS), Door(self.address, self["TlsPort"], TLS)]
 
     @property
     def _noted(self) -> Path:
@@ -222,19 +223,23 @@ class EncryptedDaemon(Daemon):
         self.context.log(0, f"{self.context.name} took over a new certificate from {pair.certificate}")
 
     async def check_health(self) -> None:
-        presented = await self.converse()
+        doors = self.doors()
+        door = doors[self._turn % len(doors)]
+        self._turn += 1
+        presented = await self.converse(door)
         if presented:
             self._judge(presented)
-        else:
-            self.context.show("Encryption", "none: passwords cross the network as they are", level=1)
+        elif self.pair is None:
+            text = "none: passwords cross the network as they are" if self.takes_passwords else "none"
+            self.context.show("Encryption", text, level=int(self.takes_passwords))
 
-    async def converse(self) -> list[bytes]:
-        """The probe of the protocol; the certificates that the server presented."""
+    async def converse(self, door: Door) -> bytes:
+        """The probe of the protocol; the certificate that the server presented."""
         raise NotImplementedError
 
-    def _judge(self, presented: list[bytes]) -> None:
+    def _judge(self, presented: bytes) -> None:
         """Show until when what clients are given is valid."""
-        until = min(certificate.valid_until(each) for each in presented)
+        until = certificate.valid_until(presented)
         found = certificate.expiry(until, datetime.now(UTC), self[certificate.WARNING])
         self.context.show("Certificate", found.text, level=found.level)
         if found.is_over and self[certificate.FAILS]:
@@ -243,13 +248,6 @@ class EncryptedDaemon(Daemon):
 
 def port(name: str, default: int, purpose: str) -> Property:
     return Property(name, kind="port", default=default, help=f"{purpose}, on the group's own address")
-
-
-def _takes_connections(address: str, number: int) -> bool:
-    with suppress(OSError), socket.create_connection((address, number), GREETING_WITHIN_S) as connection:
-        connection.settimeout(GREETING_WITHIN_S)
-        return True
-    return False
 
 
 def _last_words(log: Path, start: int) -> str:

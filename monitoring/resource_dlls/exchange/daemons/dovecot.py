@@ -15,7 +15,7 @@ from monitoring.resource_dlls.api import Property, PropertyError, ResourceError
 from monitoring.resource_dlls.exchange.base import ATTENDANT
 from monitoring.resource_dlls.exchange.daemons import accounts, certificate, place, probes
 from monitoring.resource_dlls.exchange.daemons.base import Daemon, EncryptedDaemon, port
-from monitoring.resource_dlls.exchange.daemons.probes import Login
+from monitoring.resource_dlls.exchange.daemons.probes import Door, Login
 
 STORE = "Exchange Information Store (Dovecot)"
 VERSION = "2.3."
@@ -220,8 +220,8 @@ class DovecotIMAP4(LoginServer):
         *certificate.PROPERTIES,
     )
 
-    async def converse(self) -> list[bytes]:
-        return await probes.imap(self.server, self.login())
+    async def converse(self, door: Door) -> bytes:
+        return await probes.imap(door, self.login())
 
 
 class DovecotPOP3(LoginServer):
@@ -236,5 +236,5 @@ class DovecotPOP3(LoginServer):
         *certificate.PROPERTIES,
     )
 
-    async def converse(self) -> list[bytes]:
-        return await probes.pop3(self.server, self.login())
+    async def converse(self, door: Door) -> bytes:
+        return await probes.pop3(door, self.login())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from monitoring.resource_dlls.api import Property, PropertyError
 from monitoring.resource_dlls.exchange.daemons import certificate, place, probes
 from monitoring.resource_dlls.exchange.daemons.base import EncryptedDaemon, port
+from monitoring.resource_dlls.exchange.daemons.probes import NONE, TLS, Door
 
 WELCOME = "<!doctype html>\n<title>{name}</title>\n<p>This is {name}.</p>\n"
 _CONFIGURATION = """\
@@ -54,6 +56,7 @@ class NginxHTTP(EncryptedDaemon):
     notice = "Needs nginx on each node (its own service disabled), and an agent that runs as root."
     part = "http"
     program = package = "nginx"
+    takes_passwords = False
     properties: ClassVar[tuple[Property, ...]] = (
         port("Port", 80, "HTTP"),
         port("TlsPort", 443, "HTTPS, where there is a certificate"),
@@ -119,5 +122,10 @@ class NginxHTTP(EncryptedDaemon):
             encrypted=encrypted,
         )
 
-    async def converse(self) -> list[bytes]:
-        return await probes.http(self.server, "/")
+    def doors(self) -> list[Door]:
+        return [
+            replace(door, encryption=NONE) if door.encryption != TLS else door for door in super().doors()
+        ]
+
+    async def converse(self, door: Door) -> bytes:
+        return await probes.http(door, "/")

@@ -44,7 +44,7 @@ def make_run_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     for each in (RUN, folder.parent, folder):
-        each.chmod(0o711)
+        each.chmod(0o755 if each == folder else 0o711)  # Dovecot would have it so
 
 
 def remove_run_folder(folder: Path) -> None:

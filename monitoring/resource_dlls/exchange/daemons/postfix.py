@@ -19,7 +19,7 @@ from monitoring.resource_dlls.exchange.base import ATTENDANT
 from monitoring.resource_dlls.exchange.daemons import accounts, certificate, place, probes
 from monitoring.resource_dlls.exchange.daemons.base import EncryptedDaemon, port
 from monitoring.resource_dlls.exchange.daemons.dovecot import AUTH, LMTP, STORE
-from monitoring.resource_dlls.exchange.daemons.probes import Login
+from monitoring.resource_dlls.exchange.daemons.probes import NONE, STARTTLS, Door, Login
 
 DAEMONS = "/usr/lib/postfix/sbin:/usr/libexec/postfix:/usr/lib/postfix"
 QUEUES = [
@@ -180,8 +180,9 @@ class PostfixSMTP(EncryptedDaemon):
     def store_run(self) -> Path:
         return place.run_folder(self.context, "store")
 
-    def ports(self) -> list[int]:
-        return [*super().ports(), self["SubmissionPort"]]
+    def doors(self) -> list[Door]:
+        encryption = STARTTLS if self.pair else NONE
+        return [*super().doors(), Door(self.address, self["SubmissionPort"], encryption)]
 
     def prepare(self, executable: str) -> list[str]:
         uid, gid = place.user("postfix")
@@ -255,11 +256,11 @@ class PostfixSMTP(EncryptedDaemon):
             return done.stderr.strip().rpartition("\n")[2]
         return ""
 
-    async def converse(self) -> list[bytes]:
+    async def converse(self, door: Door) -> bytes:
         login = Login(accounts.PROBE, accounts.probe_password(self.store_run))
-        certificates, refusal = await probes.smtp(self.server, login)
+        presented, refusal = await probes.smtp(door, login)
         self.context.show("Mail", f"is refused: {refusal}" if refusal else "", level=1)
-        return certificates
+        return presented
 
 
 def _prepare_queue(queue: Path, uid: int, gid: int, drop: int) -> None:

@@ -1,6 +1,6 @@
 """Probes that do what a client does: greet, encrypt, log in, look into the mailbox.
 
-Each takes LIMIT_S at most, and returns the certificates that the server presented (DER). The
+Each takes LIMIT_S at most, and returns the certificate that the server presented (DER). The
 errors carry what the server said, never what was said to it.
 """
 
@@ -17,6 +17,8 @@ from functools import cache
 from monitoring.resource_dlls.api import ResourceError
 from monitoring.resource_dlls.exchange.health import CHECK_FAILED, LIMIT_S, LONGEST_LINE
 
+NONE, STARTTLS, TLS = "none", "STARTTLS", "TLS"
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
@@ -27,12 +29,12 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """Where a server listens. `tls_port`: encrypted from the first byte; None: nothing is encrypted."""
+class Door:
+    """Where a server takes clients, and how it encrypts: not at all, after STARTTLS, from the first byte."""
 
     address: str
     port: int
-    tls_port: int | None
+    encryption: str = NONE
 
 
 class Conversation:
@@ -69,14 +71,14 @@ class Conversation:
         if not said.startswith(f"{tag} OK"):
             raise ResourceError(f"{self.where} {what}: {said[:200]!r}", CHECK_FAILED)
 
-    async def encrypt(self) -> bytes:
-        """The handshake after STARTTLS; the server's certificate."""
+    async def encrypt(self) -> None:
+        """The handshake after STARTTLS."""
         await self._writer.start_tls(_tls())
-        return self.certificate()
 
     def certificate(self) -> bytes:
-        found = self._writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        return bytes(found or b"")
+        """What the server presented (DER); empty where nothing is encrypted."""
+        tls = self._writer.get_extra_info("ssl_object")
+        return bytes(tls.getpeercert(binary_form=True) or b"") if tls is not None else b""
 
 
 @cache
@@ -89,11 +91,11 @@ def _tls() -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def _talk(address: str, port: int, *, tls: bool = False) -> AsyncIterator[Conversation]:
-    where = f"{address}:{port}"
+async def _talk(door: Door) -> AsyncIterator[Conversation]:
+    where = f"{door.address}:{door.port}"
     async with _bounded(where):
         reader, writer = await asyncio.open_connection(
-            address, port, limit=LONGEST_LINE, ssl=_tls() if tls else None
+            door.address, door.port, limit=LONGEST_LINE, ssl=_tls() if door.encryption == TLS else None
         )
         try:
             yield Conversation(where, reader, writer)
@@ -114,20 +116,19 @@ async def _bounded(where: str) -> AsyncIterator[None]:
         raise ResourceError(f"{where} does not answer: {error}", CHECK_FAILED) from error
 
 
-async def smtp(server: Server, login: Login) -> tuple[list[bytes], str]:
-    """Greeting, STARTTLS, AUTH (RFC 4954); a greeting on the encrypted port.
+async def smtp(door: Door, login: Login) -> tuple[bytes, str]:
+    """Greeting, STARTTLS, AUTH (RFC 4954).
 
     The text is why it takes no mail from anybody now, such as for want of space; empty where it does.
     """
-    certificates: list[bytes] = []
-    async with _talk(server.address, server.port) as talk:
+    async with _talk(door) as talk:
         await talk.reply("220", "greets with")
         talk.send("EHLO clusterweb")
         await talk.reply("250", "answers EHLO with")
-        if server.tls_port is not None:
+        if door.encryption == STARTTLS:
             talk.send("STARTTLS")
             await talk.reply("220", "refuses STARTTLS")
-            certificates.append(await talk.encrypt())
+            await talk.encrypt()
             talk.send("EHLO clusterweb")
             await talk.reply("250", "answers EHLO with")
         word = base64.b64encode(f"\0{login.name}\0{login.password}".encode()).decode()
@@ -138,36 +139,34 @@ async def smtp(server: Server, login: Login) -> tuple[list[bytes], str]:
         refusal = "" if said.startswith("250") else said[:200]
         talk.send("QUIT")
         await talk.reply("221", "answers QUIT with")
-    return certificates + await _on_encrypted_port(server, "220"), refusal
+        return talk.certificate(), refusal
 
 
-async def imap(server: Server, login: Login) -> list[bytes]:
+async def imap(door: Door, login: Login) -> bytes:
     """Greeting, STARTTLS, LOGIN and SELECT (RFC 3501)."""
-    certificates: list[bytes] = []
-    async with _talk(server.address, server.port) as talk:
+    async with _talk(door) as talk:
         await talk.expect("* OK", "greets with")
-        if server.tls_port is not None:
+        if door.encryption == STARTTLS:
             talk.send("a STARTTLS")
             await talk.tagged("a", "refuses STARTTLS")
-            certificates.append(await talk.encrypt())
+            await talk.encrypt()
         talk.send(f"b LOGIN {login.name} {login.password}")
         await talk.tagged("b", f"refuses the login of {login.name}")
         talk.send("c SELECT INBOX")
         await talk.tagged("c", "cannot open a mailbox")
         talk.send("d LOGOUT")
         await talk.tagged("d", "answers LOGOUT with")
-    return certificates + await _on_encrypted_port(server, "* OK")
+        return talk.certificate()
 
 
-async def pop3(server: Server, login: Login) -> list[bytes]:
+async def pop3(door: Door, login: Login) -> bytes:
     """Greeting, STLS (RFC 2595), USER, PASS and STAT (RFC 1939)."""
-    certificates: list[bytes] = []
-    async with _talk(server.address, server.port) as talk:
+    async with _talk(door) as talk:
         await talk.expect("+OK", "greets with")
-        if server.tls_port is not None:
+        if door.encryption == STARTTLS:
             talk.send("STLS")
             await talk.expect("+OK", "refuses STLS")
-            certificates.append(await talk.encrypt())
+            await talk.encrypt()
         talk.send(f"USER {login.name}")
         await talk.expect("+OK", "refuses USER")
         talk.send(f"PASS {login.password}")
@@ -176,31 +175,17 @@ async def pop3(server: Server, login: Login) -> list[bytes]:
         await talk.expect("+OK", "cannot open a mailbox")
         talk.send("QUIT")
         await talk.expect("+OK", "answers QUIT with")
-    return certificates + await _on_encrypted_port(server, "+OK")
+        return talk.certificate()
 
 
-async def http(server: Server, path: str) -> list[bytes]:
-    """A page on each port; any answer that is not the server's own failure will do."""
-    certificates = []
-    for port in (server.port, server.tls_port):
-        if port is None:
-            continue
-        async with _talk(server.address, port, tls=port != server.port) as talk:
-            talk.send(f"GET {path} HTTP/1.0\r\nHost: {server.address}\r\n")
-            status = (await talk.line()).split()
-            if len(status) < 2 or not status[1].isdigit() or int(status[1]) >= 500:
-                raise ResourceError(f"{talk.where} answers {' '.join(status)[:200]!r}", CHECK_FAILED)
-            if port != server.port:
-                certificates.append(talk.certificate())
-    return certificates
-
-
-async def _on_encrypted_port(server: Server, greeting: str) -> list[bytes]:
-    if server.tls_port is None:
-        return []
-    async with _talk(server.address, server.tls_port, tls=True) as talk:
-        await talk.expect(greeting, "greets with")
-        return [talk.certificate()]
+async def http(door: Door, path: str) -> bytes:
+    """Any answer that is not the server's own failure will do."""
+    async with _talk(door) as talk:
+        talk.send(f"GET {path} HTTP/1.0\r\nHost: {door.address}\r\n")
+        status = (await talk.line()).split()
+        if len(status) < 2 or not status[1].isdigit() or int(status[1]) >= 500:
+            raise ResourceError(f"{talk.where} answers {' '.join(status)[:200]!r}", CHECK_FAILED)
+        return talk.certificate()
 
 
 async def lmtp(path: str, recipient: str) -> None:
