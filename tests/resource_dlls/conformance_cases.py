@@ -20,7 +20,7 @@ import pytest
 
 from clusterweb.run.broker import find_server
 from monitoring.resource_dlls.generic_service import unit as units
-from tests.resource_dlls import endpoints
+from tests.resource_dlls import endpoints, mail_daemons
 from tests.resource_dlls.context import free_address, wait_until
 from tests.resource_dlls.databases import make_database
 from tests.resource_dlls.servers import ATTENDANT, HTTP, IMAP4, MTA, POP3, ROUTING, SEARCH, SMTP, STORE
@@ -86,6 +86,18 @@ def store(place: Place) -> Case:
 
 def service(place: Place) -> Case:
     return virtual_server(place, (ATTENDANT, {}), (STORE, {"MailboxPassword": "correct horse"}))
+
+
+def daemon(*before: str, **properties: Any) -> Callable[[Place], Case]:
+    """A resource of a virtual server by Postfix, Dovecot and nginx; `before`: those that it needs."""
+
+    def make(place: Place) -> Case:
+        if not mail_daemons.can_run():
+            pytest.skip(mail_daemons.NEEDS)
+        secret = {"MailboxPassword": "correct-horse"}
+        return virtual_server(place, (ATTENDANT, {}), *((each, secret) for each in before), **properties)
+
+    return make
 
 
 def script(place: Place) -> Case:
@@ -199,6 +211,11 @@ BUILT_IN: Mapping[str, Callable[[Place], Case]] = {
     ROUTING: service,
     SEARCH: service,
     SMTP: service,
+    mail_daemons.STORE: daemon(MailboxPassword="correct-horse"),
+    mail_daemons.SMTP: daemon(mail_daemons.STORE),
+    mail_daemons.IMAP4: daemon(mail_daemons.STORE),
+    mail_daemons.POP3: daemon(mail_daemons.STORE),
+    mail_daemons.HTTP: daemon(),
 }
 """Every built-in type, but for those of OCF agents and those below."""
 ELSEWHERE = frozenset({"NFS Export"})

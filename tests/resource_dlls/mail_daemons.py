@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import smtplib
 import ssl
 import tempfile
@@ -28,6 +29,12 @@ IMAP4 = "Exchange IMAP4 Virtual Server (Dovecot)"
 POP3 = "Exchange POP3 Virtual Server (Dovecot)"
 HTTP = "Exchange HTTP Virtual Server (nginx)"
 TYPES = (STORE, SMTP, IMAP4, POP3, HTTP)
+NEEDS = "needs root, and Postfix, Dovecot and nginx: make packages"
+
+
+def can_run() -> bool:
+    programs = ("postfix", "dovecot", "nginx")
+    return os.geteuid() == 0 and all(shutil.which(name, path=place.SBIN) for name in programs)
 
 
 @contextmanager

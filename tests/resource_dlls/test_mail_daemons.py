@@ -8,7 +8,6 @@ import imaplib
 import os
 import poplib
 import re
-import shutil
 import signal
 import smtplib
 import socket
@@ -28,6 +27,7 @@ from tests.resource_dlls.context import LocalContext, call, free_address, wait_u
 from tests.resource_dlls.mail_daemons import (
     HTTP,
     IMAP4,
+    NEEDS,
     PASSWORD,
     POP3,
     SMTP,
@@ -35,16 +35,13 @@ from tests.resource_dlls.mail_daemons import (
     TYPES,
     Certificate,
     Daemons,
+    can_run,
     left_running,
     make_certificate,
     open_folder,
 )
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0
-    or not all(shutil.which(name, path=place.SBIN) for name in ("postfix", "dovecot", "nginx")),
-    reason="needs root, and Postfix, Dovecot and nginx: make packages",
-)
+pytestmark = pytest.mark.skipif(not can_run(), reason=NEEDS)
 PROTOCOLS = (SMTP, IMAP4, POP3, HTTP)
 
 
