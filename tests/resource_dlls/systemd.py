@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import threading
@@ -43,9 +44,23 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration
 <allow send_destination="*"/></policy></busconfig>
 """
 
+JOURNAL = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRuntimeMaxUse=16M\n"
+
 UNITS = {
     **{f"{name}.target": "[Unit]\nDefaultDependencies=no\n" for name in ("sysinit", "basic", "shutdown")},
-    "test.target": "[Unit]\nRequires=dbus.service\nAfter=dbus.service\n",
+    "test.target": (
+        "[Unit]\nRequires=dbus.service systemd-journald.service\n"
+        "After=dbus.service systemd-journald.service\n"
+    ),
+    "systemd-journald.socket": (
+        "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/systemd/journal/stdout\n"
+        "ListenDatagram=/run/systemd/journal/socket\n"
+    ),
+    "systemd-journald.service": (
+        "[Unit]\nDefaultDependencies=no\nRequires=systemd-journald.socket\nAfter=systemd-journald.socket\n"
+        "[Service]\nType=notify\nExecStart=/lib/systemd/systemd-journald\nSockets=systemd-journald.socket\n"
+        "FileDescriptorStoreMax=4224\n"
+    ),
     "dbus.socket": "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream={bus}\n",
     "dbus.service": (
         "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\nAfter=dbus.socket\n"
@@ -59,6 +74,15 @@ def unified() -> Path | None:
     return next((path for path in CGROUPS if (path / "cgroup.procs").exists()), None)
 
 
+def missing() -> str:
+    """What keeps a machine from running one; "" for nothing."""
+    if os.geteuid() != 0:
+        return "needs root, to make namespaces"
+    if not BINARY.exists() or shutil.which("dbus-daemon") is None:
+        return "needs the packages systemd and dbus (make packages)"
+    return "" if unified() is not None else "needs cgroup v2 (mounted, or as the hybrid layout has it)"
+
+
 class Systemd:
     """A service manager that runs until `stop`. `unit` adds a unit, `run` calls systemctl on it."""
 
@@ -69,6 +93,7 @@ class Systemd:
         self._units.mkdir(parents=True)
         (folder / "run" / "systemd").mkdir(parents=True)
         (folder / "bus.conf").write_text(BUS)
+        (folder / "etc" / "journald.conf").write_text(JOURNAL)
         for name, text in UNITS.items():
             (self._units / name).write_text(text.format(bus=folder / "bus", folder=folder))
         root = unified()
@@ -104,7 +129,12 @@ class Systemd:
             capture_output=True,
             check=False,
         )
-        return answer.returncode == 0
+        return answer.returncode == 0 and any(self.folder.glob("run/log/journal/*/system.journal"))
+
+    @property
+    def journal(self) -> str:
+        """The folder that its journal lies in."""
+        return str(next(self.folder.glob("run/log/journal/*")))
 
     def unit(self, name: str, text: str) -> str:
         """Add a unit, or change one."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,24 +17,16 @@ from monitoring.resource_dlls.generic_service import unit as units
 from monitoring.resource_dlls.generic_service.dll import GenericService
 from monitoring.resource_dlls.generic_service.manager import manager
 from tests.resource_dlls.context import LocalContext
-from tests.resource_dlls.systemd import BINARY, Systemd, unified
+from tests.resource_dlls.systemd import Systemd, missing
 
 NAME = Provider("name", "Network Name", {"Name": "EVS1"})
 SLEEPER = "[Service]\nExecStart=/bin/sleep 600\n"
 
 
-def _missing() -> str:
-    if os.geteuid() != 0:
-        return "needs root, to make namespaces"
-    if not BINARY.exists() or shutil.which("dbus-daemon") is None:
-        return "needs the packages systemd and dbus (make packages)"
-    return "" if unified() is not None else "needs cgroup v2 (mounted, or as the hybrid layout has it)"
-
-
 @pytest.fixture(scope="module")
 def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systemd]:
-    if missing := _missing():
-        pytest.skip(missing)
+    if said := missing():
+        pytest.skip(said)
     systemd = Systemd(tmp_path_factory.mktemp("systemd"))
     yield systemd
     systemd.stop()
@@ -46,6 +36,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systemd]:
 def systemd(booted: Systemd, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", booted.bus)
     monkeypatch.setattr(units, "RUNTIME", booted.folder / "run" / "systemd" / "system")
+    monkeypatch.setattr(units, "JOURNAL", ("journalctl", f"--directory={booted.journal}"))
     return booted
 
 
@@ -117,6 +108,32 @@ def test_a_process_that_dies_fails_the_resource_at_once_and_is_not_restarted_by_
     played(play)
     assert context.facts == {}
     assert systemd.run("show", "--property=Restart", "mortal") == "Restart=always", "it is as it was before"
+
+
+def test_what_a_unit_prints_is_its_output_from_its_start_to_its_end(systemd: Systemd, tmp_path: Path) -> None:
+    systemd.unit("chatty.service", "[Service]\nExecStart=/bin/sh -c 'echo of an earlier run'\n")
+    systemd.run("start", "chatty")
+    said = "echo starting; sleep 0.3; echo no room left >&2; exit 3"
+    systemd.unit("chatty.service", f"[Service]\nExecStart=/bin/sh -c '{said}'\n")
+    context = LocalContext(tmp_path)
+    resource = service(context, "chatty")
+
+    async def play() -> None:
+        await resource.open()
+        await resource.online()
+        await true(lambda: context.failures)
+        with pytest.raises(ResourceError, match="chatty.service is failed: exit code 3"):
+            await resource.is_alive()
+        lines = [line.rpartition("]: ")[2] for line in context.output().splitlines()]
+        assert [line for line in lines if line in ("starting", "no room left")] == [
+            "starting",
+            "no room left",
+        ]
+        assert "of an earlier run" not in lines
+        await resource.terminate()
+        assert context.pids() == [], "nobody reads the journal any more"
+
+    played(play)
 
 
 def test_a_restart_by_systemd_counts_as_a_failure_and_is_warned_of(systemd: Systemd, tmp_path: Path) -> None:

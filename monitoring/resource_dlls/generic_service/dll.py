@@ -4,8 +4,8 @@ systemd starts and stops it, and says at once by a signal when it is not up any 
 is therefore not polled. While the cluster has the unit, systemd does not restart it by itself (see
 `unit`): of two managers one has to decide. A unit that runs when the node gets the resource is stopped.
 
-Its processes are systemd's, not the agent's: what was started stands in `unit` in the state folder,
-by which it is stopped where the agent has died.
+Its processes are systemd's, not the agent's; what they print is read from the journal. What was
+started stands in `unit` in the state folder, by which it is stopped where the agent has died.
 
 Source: semantics 5.1, 5.2.
 """
@@ -32,6 +32,8 @@ from monitoring.resource_dlls.generic_service.manager import (
 
 RECORD = "unit"
 """Name of the file in the state folder that names what may run."""
+JOURNAL_LAG = 0.2
+"""Seconds in which the last lines of a unit come out of the journal."""
 KILL_EVERY = 0.25
 KILL_LIMIT = 20.0
 """Seconds that a unit has to be down in after SIGKILL; the guard gives all sweeps together 30."""
@@ -107,6 +109,8 @@ class GenericService(ResourceDLL):
         if not self._record.exists() or state["ActiveState"] not in units.UP:
             raise ResourceError(await self._ended(systemd, state))
         self._record.write_text(self._unit)
+        if not await asyncio.to_thread(self.context.pids):
+            self._read_journal()
         await self._follow(systemd, state)
         return True
 
@@ -117,6 +121,7 @@ class GenericService(ResourceDLL):
         with contextlib.suppress(ManagerError):  # it had not failed
             await systemd.call(*_MANAGER, "ResetFailedUnit", "s", self._unit)
         await systemd.watch(self._path, self._changed)
+        self._read_journal()
         await systemd.call(*_MANAGER, "RefUnit", "s", self._unit)  # else it forgets what became of it
         try:
             result = await self._job(systemd, "StartUnit")
@@ -132,6 +137,7 @@ class GenericService(ResourceDLL):
         self._is_up = False
         systemd, _ = await self._find()
         await self._stop(systemd)
+        await self.context.kill_all_async()
 
     async def terminate(self) -> None:
         """By force; what was never started needs nothing, not even systemd."""
@@ -283,7 +289,7 @@ class GenericService(ResourceDLL):
     async def _ended(self, systemd: Manager, state: Mapping[str, Any]) -> str:
         service = await self._service(systemd)
         reason = units.why(state, service)
-        await self._keep_words(state)
+        await asyncio.sleep(JOURNAL_LAG)
         return f"{self._unit} is {_state(state)}{f': {reason}' if reason else ''}"
 
     async def _not_started(self, systemd: Manager, result: str, state: Mapping[str, Any]) -> str:
@@ -293,15 +299,14 @@ class GenericService(ResourceDLL):
         elif result == "done" and state["ActiveState"] == "inactive" and "ended" in reason:
             reason = "it ended at once; a unit that only does something needs RemainAfterExit=yes"
         said = reason or f"its job ended as {result}"
-        await self._keep_words(state)
+        await asyncio.sleep(JOURNAL_LAG)
         return f"{self._unit} could not be started: {said}"
 
-    async def _keep_words(self, state: Mapping[str, Any]) -> None:
-        """Put the last that the unit printed where the output of resources is kept."""
-        lines = await units.last_lines(self._unit, bytes(state.get("InvocationID", b"")))
-        if lines:
-            with contextlib.suppress(OSError), (self.context.state_dir / "output.log").open("a") as output:
-                output.write("".join(f"{line}\n" for line in lines))
+    def _read_journal(self) -> None:
+        """Let what the unit prints go where the output of other resources goes, until it is down."""
+        if command := units.journal_command(self._unit):
+            with contextlib.suppress(OSError):
+                self.context.spawn(command, watch=False)
 
 
 _MANAGER = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")

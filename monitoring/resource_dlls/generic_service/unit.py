@@ -6,10 +6,11 @@ restart it by itself, and at the machine's shutdown leaves it to the node's agen
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
+import shutil
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ UP = frozenset({"active", "reloading", "refreshing"})
 DOWN = frozenset({"inactive", "failed"})
 SUFFIXES = ("service", "socket", "target", "timer", "path", "mount")
 UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]+")
-JOURNAL_LIMIT = 3.0
+JOURNAL = ("journalctl",)
 
 _RESULTS = {
     "timeout": "it did not do so in the time that its unit gives it",
@@ -120,24 +121,12 @@ def runs(pid: int, unit: str) -> bool:
     return False
 
 
-async def last_lines(unit: str, invocation: bytes, count: int = 5) -> list[str]:
-    """The newest lines of this run of the unit in the journal; none where there is no journal."""
-    try:
-        reader = await asyncio.create_subprocess_exec(
-            "journalctl",
-            *("--no-pager", "--quiet", "--output=cat", f"--lines={count}"),
-            *(f"_SYSTEMD_INVOCATION_ID={invocation.hex()}", f"_SYSTEMD_UNIT={unit}"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except OSError:
+def journal_command(unit: str) -> list[str]:
+    """What prints the lines of a unit in the journal from now on; empty where there is no journal."""
+    if shutil.which(JOURNAL[0]) is None:
         return []
-    try:
-        async with asyncio.timeout(JOURNAL_LIMIT):
-            said, _ = await reader.communicate()
-    except TimeoutError:
-        reader.kill()
-        await reader.wait()
-        return []
-    return [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    return [
+        *JOURNAL,
+        *("--follow", "--no-pager", "--quiet", "--no-hostname", "--lines=1000"),
+        *(f"--since=@{time.time():.6f}", f"--unit={unit}"),
+    ]
