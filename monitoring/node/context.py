@@ -90,6 +90,7 @@ class NodeContext:
 
     async def _tell_last_words(self) -> None:
         begin = self._output_begin
+        await asyncio.sleep(output.LAST_WORDS_AFTER)
         lines = await in_thread(lambda: output.last_words(self.log_file, begin))
         if lines:
             text = f"What {self.name} printed before it failed"

@@ -23,6 +23,8 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at the logs that are followed."""
 FOLLOWED = 50
 """Logs that are followed at a time at most; the one that was asked for first gives way."""
+LAST_WORDS_AFTER = 0.35
+"""Seconds after a failure at which they are read: some take a way of their own into the log."""
 LAST_LINES, LAST_CHARACTERS = 20, 2000
 """What of its output goes into the history with a failure."""
 

@@ -24,7 +24,7 @@ from tests.resource_dlls import endpoints, mail_daemons
 from tests.resource_dlls.context import free_address, wait_until
 from tests.resource_dlls.databases import make_database
 from tests.resource_dlls.servers import ATTENDANT, HTTP, IMAP4, MTA, POP3, ROUTING, SEARCH, SMTP, STORE
-from tests.resource_dlls.systemd import BINARY, Systemd, unified
+from tests.resource_dlls.systemd import Systemd, missing
 
 Values = dict[str, Any]
 _T = TypeVar("_T")
@@ -113,12 +113,13 @@ def script(place: Place) -> Case:
 
 def unit(place: Place) -> Case:
     """A unit of a systemd of the test's own."""
-    if os.geteuid() != 0 or not BINARY.exists() or not shutil.which("dbus-daemon") or unified() is None:
-        pytest.skip("needs root, cgroup v2, and the packages systemd and dbus (make packages)")
+    if said := missing():
+        pytest.skip(said)
     systemd = Systemd(place.folder / "systemd")
     place.after(systemd.stop)
     place.monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", systemd.bus)
     place.monkeypatch.setattr(units, "RUNTIME", systemd.folder / "run" / "systemd" / "system")
+    place.monkeypatch.setattr(units, "JOURNAL", ("journalctl", f"--directory={systemd.journal}"))
     name = systemd.unit("greeter.service", "[Service]\nExecStart=/bin/sleep 600\n")
     return Case({"ServiceName": name}, shares_nursery=False)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,8 +33,8 @@ from monitoring.resource_dlls.generic_service.manager import (
 
 RECORD = "unit"
 """Name of the file in the state folder that names what may run."""
-JOURNAL_LAG = 0.2
-"""Seconds in which the last lines of a unit come out of the journal."""
+JOURNAL_LAG = 0.4
+"""Seconds after which the last lines of a unit have come out of the journal, which gathers them for 0.25."""
 KILL_EVERY = 0.25
 KILL_LIMIT = 20.0
 """Seconds that a unit has to be down in after SIGKILL; the guard gives all sweeps together 30."""
@@ -74,6 +75,7 @@ class GenericService(ResourceDLL):
         self._is_up = False
         self._is_pending = False
         """systemd starts or stops it: what it says meanwhile is shown as progress."""
+        self._reader: subprocess.Popen[bytes] | None = None
         self._restarts = 0
         self._invocation = b""
         self._main_pid = 0
@@ -109,8 +111,7 @@ class GenericService(ResourceDLL):
         if not self._record.exists() or state["ActiveState"] not in units.UP:
             raise ResourceError(await self._ended(systemd, state))
         self._record.write_text(self._unit)
-        if not await asyncio.to_thread(self.context.pids):
-            self._read_journal()
+        self._read_journal()
         await self._follow(systemd, state)
         return True
 
@@ -137,7 +138,7 @@ class GenericService(ResourceDLL):
         self._is_up = False
         systemd, _ = await self._find()
         await self._stop(systemd)
-        await self.context.kill_all_async()
+        self._stop_reading()
 
     async def terminate(self) -> None:
         """By force; what was never started needs nothing, not even systemd."""
@@ -145,7 +146,7 @@ class GenericService(ResourceDLL):
         if self._record.exists():
             await _kill(manager(), self._record.read_text())
             self._record.unlink(missing_ok=True)
-        await self.context.kill_all_async()
+        self._stop_reading()
 
     async def is_alive(self) -> bool:
         systemd = manager()
@@ -164,6 +165,7 @@ class GenericService(ResourceDLL):
         return True
 
     async def close(self) -> None:
+        self._stop_reading()
         systemd = manager()
         if self._path:
             await systemd.unwatch(self._path, self._changed)
@@ -289,7 +291,6 @@ class GenericService(ResourceDLL):
     async def _ended(self, systemd: Manager, state: Mapping[str, Any]) -> str:
         service = await self._service(systemd)
         reason = units.why(state, service)
-        await asyncio.sleep(JOURNAL_LAG)
         return f"{self._unit} is {_state(state)}{f': {reason}' if reason else ''}"
 
     async def _not_started(self, systemd: Manager, result: str, state: Mapping[str, Any]) -> str:
@@ -299,14 +300,22 @@ class GenericService(ResourceDLL):
         elif result == "done" and state["ActiveState"] == "inactive" and "ended" in reason:
             reason = "it ended at once; a unit that only does something needs RemainAfterExit=yes"
         said = reason or f"its job ended as {result}"
-        await asyncio.sleep(JOURNAL_LAG)
         return f"{self._unit} could not be started: {said}"
 
     def _read_journal(self) -> None:
-        """Let what the unit prints go where the output of other resources goes, until it is down."""
-        if command := units.journal_command(self._unit):
-            with contextlib.suppress(OSError):
-                self.context.spawn(command, watch=False)
+        """Let what the unit prints go where the output of other resources goes, until it is down.
+
+        The one who reads is no process of the resource: it is nothing to wait for, and ends with the agent.
+        """
+        self._stop_reading()
+        with contextlib.suppress(OSError):
+            self._reader = units.read_journal(self._unit, self.context.state_dir / "output.log")
+
+    def _stop_reading(self) -> None:
+        """In a moment: the last lines are the ones to read."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            asyncio.get_running_loop().call_later(JOURNAL_LAG, units.stop_reading, reader)
 
 
 _MANAGER = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")

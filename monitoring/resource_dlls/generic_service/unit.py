@@ -7,9 +7,11 @@ restart it by itself, and at the machine's shutdown leaves it to the node's agen
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,12 +123,26 @@ def runs(pid: int, unit: str) -> bool:
     return False
 
 
-def journal_command(unit: str) -> list[str]:
-    """What prints the lines of a unit in the journal from now on; empty where there is no journal."""
-    if shutil.which(JOURNAL[0]) is None:
-        return []
-    return [
+def read_journal(unit: str, log: Path) -> subprocess.Popen[bytes] | None:
+    """Start to append the lines of a unit in the journal, from now on, to a log; None without a journal.
+
+    The process ends with its parent.
+    """
+    if shutil.which(JOURNAL[0]) is None or shutil.which("setpriv") is None:
+        return None
+    command = [
+        *("setpriv", "--pdeathsig", "KILL", "--"),
         *JOURNAL,
         *("--follow", "--no-pager", "--quiet", "--no-hostname", "--lines=1000"),
         *(f"--since=@{time.time():.6f}", f"--unit={unit}"),
     ]
+    environment = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
+        )
+
+
+def stop_reading(reader: subprocess.Popen[bytes]) -> None:
+    reader.kill()
+    reader.wait()
