@@ -75,6 +75,20 @@ class Play:
             resolver.request(client, 800)
             return sorted(resolver.parsed_addresses())
 
+    def remember_local(self, name: str) -> list[str]:
+        """As `resolve_local`, by a program that goes on and remembers what it has heard."""
+        from zeroconf import AddressResolver, IPVersion, Zeroconf  # type: ignore[attr-defined]
+
+        self.client = Zeroconf(ip_version=IPVersion.All)
+        resolver = AddressResolver(f"{name.lower()}.local.")
+        resolver.request(self.client, 800)
+        return sorted(resolver.parsed_addresses())
+
+    def remembers_local(self, name: str) -> bool:
+        from zeroconf import AddressResolver  # type: ignore[attr-defined]
+
+        return bool(AddressResolver(f"{name.lower()}.local.").load_from_cache(self.client))
+
     def answer_for(self, key: str) -> None:
         """Make a name known without asking whether another has it."""
         from monitoring.resource_dlls.network_name.multicast import OnLocalNetwork

@@ -18,6 +18,7 @@ import pytest
 
 from monitoring.resource_dlls.api import PropertyError, Provider, ResourceDLL, ResourceError
 from monitoring.resource_dlls.network_name import dns_names, dns_servers
+from monitoring.resource_dlls.network_name.hosts import InHostsFile
 from monitoring.resource_dlls.registry import get
 from tests.resource_dlls.context import LocalContext, call, free_address, make, online, wait_until
 from tests.resource_dlls.name_server import KEY_NAME, SECRET, ZONE, NameServer, name_server
@@ -113,11 +114,15 @@ def test_the_memory_of_a_withdrawn_name_keeps_an_old_owner_away(
         call(network_name(server, context(tmp_path, "NODE1", 1), name).online)
 
 
+@pytest.mark.parametrize("known", [False, True])
 def test_of_two_owners_that_change_a_name_at_the_same_time_the_newer_has_it(
-    server: NameServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: NameServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     """The old one has looked already, and changes the name after the new one did."""
     old = network_name(server, context(tmp_path, "NODE1", 1), name)
+    if known:
+        call(old.online)
+        call(old.offline)
     new = network_name(server, context(tmp_path, "NODE2", 2, addresses=("127.9.9.2",)), name)
     check_free = dns_names.NameServer._check_free
 
@@ -158,7 +163,6 @@ def test_a_name_that_somebody_leads_elsewhere_has_failed_and_is_put_right_by_a_r
         call(resource.terminate)
         call(resource.online)
         assert call(resource.is_alive)
-        time.sleep(0.2)  # the withdrawal of the life before does not take the new one's name away
         assert server.ask(full(name)) == [ADDRESSES[0]]
 
 
@@ -287,35 +291,97 @@ def test_without_any_answer_a_name_that_requires_it_has_failed(
         call(make("Network Name", context(tmp_path), Name=name, **nobody).online)
 
 
+class Held:
+    """A method that waits, each time it is called, until it may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, method: str) -> None:
+        self.called, self._go_on = threading.Event(), threading.Event()
+        original = getattr(owner, method)
+
+        def held(*words: Any) -> Any:
+            self.called.set()
+            assert self._go_on.wait(5)
+            return original(*words)
+
+        monkeypatch.setattr(owner, method, held)
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+
+def aside(entry_point: Any) -> tuple[threading.Thread, list[str]]:
+    """Call it on a thread; what it raises is in the list."""
+    errors: list[str] = []
+
+    def run() -> None:
+        try:
+            call(entry_point)
+        except ResourceError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, errors
+
+
+@pytest.mark.parametrize("way", ["DNS", "hosts"])
 def test_terminate_while_it_is_registered_leaves_no_name_behind(
+    server: NameServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    hosts = tmp_path / "hosts"
+    if way == "DNS":
+        resource = network_name(server, context(tmp_path), name)
+        held = Held(monkeypatch, dns_names.NameServer, "_change")
+    else:
+        resource = make("Network Name", context(tmp_path), Name=name, HostsFile=str(hosts))
+        held = Held(monkeypatch, InHostsFile, "publish")
+    thread, errors = aside(resource.online)
+    assert held.called.wait(5)
+    call(resource.terminate)
+    held.go_on()
+    thread.join(5)
+    assert errors == [f"{name} was given up while it was registered"]
+    wait_until(lambda: server.ask(full(name)) == [])
+    assert not hosts.exists() or f"\t{name}" not in hosts.read_text()
+
+
+def test_terminate_while_a_silent_server_is_told_leaves_no_name_there(
+    server: NameServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatience: None
+) -> None:
+    second = NameServer(tmp_path / "second", free_address())
+    resource = network_name(server, context(tmp_path), name, DnsServers=f"{server.text},{second.text}")
+    call(resource.online)
+    second.start()
+    try:
+        held = Held(monkeypatch, dns_names.NameServer, "_change")
+        thread, _ = aside(resource.is_alive)
+        assert held.called.wait(5)
+        call(resource.terminate)
+        held.go_on()
+        thread.join(5)
+        wait_until(lambda: second.ask(full(name)) == server.ask(full(name)) == [])
+        assert second.ask(f"_clusterweb.{full(name)}", "TXT") != [], "it had been told"
+    finally:
+        second.stop()
+
+
+def test_a_withdrawal_that_comes_late_leaves_the_name_of_the_next_life_where_it_is(
     server: NameServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resource = network_name(server, context(tmp_path), name)
-    change_ = dns_names.NameServer._change
-    changing, go_on = threading.Event(), threading.Event()
-
-    def slow(self: dns_names.NameServer, was: Any, new: Any) -> bool:
-        changing.set()
-        assert go_on.wait(5)
-        return change_(self, was, new)
-
-    monkeypatch.setattr(dns_names.NameServer, "_change", slow)
-    errors: list[Exception] = []
-
-    def come_online() -> None:
-        try:
-            call(resource.online)
-        except ResourceError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=come_online)
-    thread.start()
-    assert changing.wait(5)
-    call(resource.terminate)
-    go_on.set()
-    thread.join(5)
-    assert "was given up while it was registered" in str(errors[0])
-    wait_until(lambda: server.ask(full(name)) == [])
+    call(resource.online)
+    with monkeypatch.context() as late:
+        held = Held(late, dns_servers.AtNameServers, "_take_back")
+        before = threading.enumerate()
+        call(resource.terminate)
+        (withdrawing,) = set(threading.enumerate()) - set(before)
+        assert held.called.wait(5)
+        call(resource.online)
+        held.go_on()
+        withdrawing.join(5)
+    assert server.ask(full(name)) == [ADDRESSES[0]]
+    assert call(resource.is_alive)
+    call(resource.offline)
 
 
 @pytest.mark.parametrize(

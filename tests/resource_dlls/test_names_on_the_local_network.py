@@ -12,7 +12,7 @@ import pytest
 
 from monitoring.resource_dlls.api import Provider, ResourceDLL, ResourceError
 from monitoring.resource_dlls.registry import get
-from tests.resource_dlls.context import LocalContext, call, make, online
+from tests.resource_dlls.context import LocalContext, call, make, online, wait_until
 from tests.resource_dlls.machines import DEVICE, ROOT, Machine, Resource, wire
 
 HOSTS = "127.0.0.1\tlocalhost\n# a line of the operator's\n10.0.0.9 printer  # on the second floor"
@@ -171,6 +171,17 @@ def test_a_name_that_another_machine_answers_for_is_refused_and_one_that_it_take
         own("is_alive")
     thief("terminate")
     own("terminate")
+
+
+def test_who_remembers_a_name_is_told_that_it_is_gone(machines: tuple[Machine, Machine]) -> None:
+    here, there = machines
+    name = name_of(here, "EVS64")
+    name("online")
+    assert there.ask("remember_local", "EVS64") == [here.address]
+    assert there.ask("remembers_local", "EVS64")
+    name("terminate")
+    wait_until(lambda: not there.ask("remembers_local", "EVS64"), 3)
+    there.kill()
 
 
 def test_a_new_agent_answers_again(machines: tuple[Machine, Machine]) -> None:
