@@ -117,6 +117,19 @@ class Play:
 
         vars(neighbours)["who_has"] = who_has
 
+    def terminate_late(self, key: str) -> None:
+        """Its next Online is interrupted after the address was announced, before it is watched."""
+        from monitoring.resource_dlls.ip_address.placement import Placement
+
+        announce = Placement.announce
+
+        def then_terminate(placed: Placement, on: Any) -> bool:
+            setattr(Placement, "announce", announce)  # noqa: B010
+            call(self.resources[key].terminate)
+            return announce(placed, on)
+
+        setattr(Placement, "announce", then_terminate)  # noqa: B010
+
     def facts(self, key: str) -> dict[str, str]:
         return {name: fact.text for name, fact in self.contexts[key].facts.items()}
 

@@ -225,6 +225,19 @@ def test_an_announcement_is_repeated_until_the_address_is_given_up(pair: tuple[M
     assert here.ask("threads") == 1, "nothing is left that watches"
 
 
+def test_an_address_that_is_given_up_at_the_last_moment_is_neither_there_nor_watched(
+    pair: tuple[Machine, Machine],
+) -> None:
+    here, _ = pair
+    resource = address(here, IPV4)
+    here.ask("terminate_late", resource.key)
+    with pytest.raises(ResourceError, match="was given up while it came online"):
+        resource("online")
+    assert with_prefix(IPV4) not in here.addresses()
+    assert here.ask("threads") == 1
+    assert resource.failures == []
+
+
 @BOTH
 def test_an_address_of_a_dead_agent_is_taken_over_by_the_next_or_taken_back(
     pair: tuple[Machine, Machine], values: dict[str, Any]

@@ -24,6 +24,7 @@ from tests.resource_dlls.context import LocalContext, call, free_address, make, 
 from tests.resource_dlls.name_server import KEY_NAME, SECRET, ZONE, NameServer, name_server
 
 ADDRESSES = ("127.9.9.1", "fd99::50")
+BACK = "1.9.9.127.in-addr.arpa"
 _numbers = itertools.count(1)
 
 
@@ -54,11 +55,11 @@ def full(name: str) -> str:
     return f"{name.lower()}.{ZONE}"
 
 
-def change(server: NameServer, name: str, *words: Any) -> None:
-    """Somebody else who has the key changes the zone."""
-    update = dns.update.UpdateMessage(ZONE)
+def change(server: NameServer, name: str, *words: Any, zone: str = ZONE) -> None:
+    """Somebody else who has the key changes what stands for a full name."""
+    update = dns.update.UpdateMessage(zone)
     update.use_tsig(dns.tsig.Key(KEY_NAME, SECRET, "hmac-sha256"))
-    update.replace(full(name) + ".", 60, *words)
+    update.replace(f"{name}.", 60, *words)
     assert dns.query.tcp(update, server.address, timeout=3, port=server.port).rcode() == 0
 
 
@@ -104,6 +105,18 @@ def test_a_name_follows_its_group_and_its_old_owner_sees_that_it_is_gone(
         assert server.ask(full(name)) == ["127.9.9.2"]
 
 
+def test_an_old_owner_sees_that_its_name_is_gone_also_where_the_address_has_stayed_the_same(
+    server: NameServer, name: str, tmp_path: Path
+) -> None:
+    old = network_name(server, context(tmp_path, "NODE1", 1), name)
+    call(old.online)
+    with online(network_name(server, context(tmp_path, "NODE2", 2), name)):
+        with pytest.raises(ResourceError, match=f"{name} is no longer registered at .* to NODE1"):
+            call(old.is_alive)
+        call(old.offline)
+        assert server.ask(full(name)) == [ADDRESSES[0]]
+
+
 def test_the_memory_of_a_withdrawn_name_keeps_an_old_owner_away(
     server: NameServer, name: str, tmp_path: Path
 ) -> None:
@@ -146,7 +159,7 @@ def test_a_name_of_another_group_or_of_nobody_in_the_cluster_is_refused(
         other = network_name(server, context(tmp_path, "NODE2", 9, group="OTHER", group_id=2), name)
         with pytest.raises(ResourceError, match="is registered at .* for group GROUP"):
             call(other.online)
-    change(server, f"{name}B", "A", "192.0.2.1")
+    change(server, full(f"{name}B"), "A", "192.0.2.1")
     with pytest.raises(ResourceError, match=r"leads to 192.0.2.1 at .*, which no group has registered"):
         call(network_name(server, context(tmp_path), f"{name}B").online)
 
@@ -156,7 +169,7 @@ def test_a_name_that_somebody_leads_elsewhere_has_failed_and_is_put_right_by_a_r
 ) -> None:
     monkeypatch.setattr(dns_servers, "CATCH_UP_S", 0.1)
     with online(network_name(server, context(tmp_path), name)) as resource:
-        change(server, name, "A", "192.0.2.1")
+        change(server, full(name), "A", "192.0.2.1")
         with pytest.raises(ResourceError, match="leads to 192.0.2.1") as found:
             call(resource.is_alive)
         assert found.value.code == 1215
@@ -185,10 +198,12 @@ def test_addresses_lead_back_to_the_name_where_that_is_wanted(
     server: NameServer, name: str, tmp_path: Path
 ) -> None:
     with online(network_name(server, context(tmp_path), name, PublishPTRRecords=True)) as resource:
-        assert server.ask("1.9.9.127.in-addr.arpa", "PTR") == [f"{full(name)}."]
+        assert server.ask(BACK, "PTR") == [f"{full(name)}."]
+        change(server, BACK, "PTR", "printer.example.org.", zone="127.in-addr.arpa")
         assert call(resource.is_alive)
+        assert server.ask(BACK, "PTR") == [f"{full(name)}."], "it is put right"
         call(resource.offline)
-        assert server.ask("1.9.9.127.in-addr.arpa", "PTR") == []
+        assert server.ask(BACK, "PTR") == []
 
 
 def test_a_zone_of_addresses_that_the_server_does_not_have_is_said_and_is_no_failure(
