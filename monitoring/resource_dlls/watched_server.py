@@ -25,6 +25,7 @@ LOOK_EVERY_S = 0.05
 TAIL = 16_384
 """Bytes of the server's output in which the reason of its end is looked for."""
 WORDS = 300
+MOST_EXIT_CODE = 255
 
 PROBE_TIMEOUT = Property(
     "ProbeTimeout",
@@ -153,10 +154,12 @@ class WatchedServer(ResourceDLL):
         return True
 
     def _epitaph(self, process: Process) -> str:
-        code = process.returncode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        code = process.returncode or 0
+        how = f" with signal {-code}" if code < 0 else f" with exit code {code}"
+        if code > MOST_EXIT_CODE:  # the agent that started it could have told
+            how = ""
         said = self.last_words()
-        return f"the server ended with {how}{f': {said}' if said else ''}"
+        return f"the server ended{how}{f': {said}' if said else ''}"
 
     def last_words(self) -> str:
         """The last lines that the server printed since its start."""

@@ -48,6 +48,7 @@ class LostError(ResourceError):
 class PostgreSQLServer(WatchedServer):
     type_name = "PostgreSQL Server"
     description = "A PostgreSQL server on the group's address, its database on the group's disk."
+    notice = "Needs PostgreSQL on each node (its own service disabled), and a database made by initdb."
     folder = "postgresql"
     properties: ClassVar[tuple[Property, ...]] = (
         Property("Port", kind="port", default=5432, help="where clients connect, on the group's address"),
