@@ -397,6 +397,37 @@ def test_a_message_bus_that_restarts_costs_no_resource(systemd: Systemd, tmp_pat
     played(play)
 
 
+@pytest.mark.parametrize("words", [["stop", units.AGENT], ["stop", units.AGENT, "late.service"]])
+@pytest.mark.parametrize("by_force", [False, True])
+def test_an_agent_that_systemd_stops_takes_its_units_offline_first(
+    systemd: Systemd, tmp_path: Path, words: list[str], by_force: bool
+) -> None:
+    """Also where the machine shuts down, and systemd has asked both to stop: the unit waits for the agent."""
+    going = tmp_path / "going"
+    script = f"trap 'touch {going}' TERM; until [ -e {tmp_path}/gone ]; do sleep 0.02; done"
+    systemd.unit(
+        units.AGENT, f'[Service]\nExecStart=/bin/sh -c "{script}"\nKillMode=process\nTimeoutStopSec=20\n'
+    )
+    systemd.unit("late.service", SLEEPER)
+    systemd.run("start", units.AGENT)
+    resource = service(LocalContext(tmp_path / "state"), "late")
+
+    async def play() -> None:
+        await resource.open()
+        await resource.online()
+        systemd.run("--no-block", *words)
+        await true(going.exists)
+        assert systemd.run("is-active", "late") == "active", "it is left to the agent"
+        began = time.monotonic()
+        await (resource.terminate() if by_force else resource.offline())
+        assert time.monotonic() - began < 3
+        assert systemd.run("is-active", "late") == "inactive"
+        (tmp_path / "gone").touch()
+        await true(lambda: systemd.run("is-active", units.AGENT) == "inactive")
+
+    played(play)
+
+
 @pytest.mark.parametrize(
     ("properties", "field"),
     [

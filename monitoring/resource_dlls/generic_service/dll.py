@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -125,7 +125,7 @@ class GenericService(ResourceDLL):
         self._read_journal()
         await systemd.call(*_MANAGER, "RefUnit", "s", self._unit)  # else it forgets what became of it
         try:
-            result = await self._job(systemd, "StartUnit")
+            result = await self._while_pending(systemd.start(self._unit))
             state = await systemd.properties(self._path)
             if result not in ("done", "skipped") or state["ActiveState"] not in units.UP:
                 raise ResourceError(await self._not_started(systemd, result, state))
@@ -257,7 +257,7 @@ class GenericService(ResourceDLL):
         return self._unit.endswith(".service")
 
     async def _stop(self, systemd: Manager) -> None:
-        result = await self._job(systemd, "StopUnit")
+        result = await self._while_pending(systemd.stop(self._unit, units.AGENT))
         state = await systemd.properties(self._path)
         if state["ActiveState"] not in units.DOWN:
             raise ResourceError(f"{self._unit} is still {_state(state)} after its stop ({result})")
@@ -266,10 +266,10 @@ class GenericService(ResourceDLL):
             await systemd.call(*_MANAGER, "ResetFailedUnit", "s", self._unit)
         self._record.unlink(missing_ok=True)
 
-    async def _job(self, systemd: Manager, method: str) -> str:
+    async def _while_pending(self, job: Awaitable[str]) -> str:
         self._is_pending = True
         try:
-            return await systemd.job(method, self._unit)
+            return await job
         finally:
             self._is_pending = False
 
@@ -329,7 +329,7 @@ def _state(state: Mapping[str, Any]) -> str:
 async def _kill(systemd: Manager, unit: str) -> None:
     """Stop a unit by force; ResourceError where it is not down in time."""
     path = await systemd.load(unit)
-    stop = asyncio.ensure_future(systemd.job("StopUnit", unit))  # no restart from here on
+    stop = asyncio.ensure_future(systemd.stop(unit, units.AGENT))  # no restart from here on
     stop.add_done_callback(lambda done: None if done.cancelled() else done.exception())
     try:
         async with asyncio.timeout(KILL_LIMIT):

@@ -33,6 +33,8 @@ BUS_NAME, BUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
 NO_SUCH_UNIT = f"{NAME}.NoSuchUnit"
 GONE = frozenset({"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"})
 
+STOPPING = "deactivating"
+
 ANSWER_LIMIT = 25.0
 """Seconds that systemd has to answer; it answers nothing while it reads its unit files anew."""
 CONNECT_LIMIT = 5.0
@@ -80,9 +82,18 @@ class Manager:
     async def property(self, path: str, name: str, interface: str = UNIT) -> Any:
         return (await self.call(path, PROPERTIES, "Get", "ss", interface, name)).value
 
-    async def job(self, method: str, unit: str) -> str:
-        """StartUnit or StopUnit, and how the job ended: done, failed, dependency, timeout, canceled…"""
-        path = str(await self.call(PATH, MANAGER, method, "ss", unit, "replace"))
+    async def start(self, unit: str) -> str:
+        """How the job ended: done, failed, dependency, timeout, canceled…"""
+        return await self._job("StartUnit", unit, "replace")
+
+    async def stop(self, unit: str, agent: str) -> str:
+        """As `start`. Units stop after the node's agent: that waits for this one, so that while it stops
+        this one cannot wait for it."""
+        state = await self.property(await self.load(agent), "ActiveState")
+        return await self._job("StopUnit", unit, "ignore-dependencies" if state == STOPPING else "replace")
+
+    async def _job(self, method: str, unit: str, mode: str) -> str:
+        path = str(await self.call(PATH, MANAGER, method, "ss", unit, mode))
         if (result := self._results.pop(path, None)) is not None:
             return result
         ended = self._jobs.setdefault(path, asyncio.get_running_loop().create_future())
