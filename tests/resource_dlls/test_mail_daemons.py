@@ -13,6 +13,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,10 @@ def test_when_one_dies_nothing_of_the_server_stays_and_it_can_start_again(
     assert len(left_running(folder)) > 4 * len(TYPES)
     if whom == "all, by the guard":
         assert marks.end_marked(str(folder))
+        runs = place.run_folder(server.contexts[STORE], "store").parent
+        for type_name in TYPES:
+            type(server.resources[type_name]).sweep(server.contexts[type_name].state_dir)
+        assert not runs.exists()
     else:
         for type_name in TYPES:
             (watched,) = server.contexts[type_name].pids()
@@ -382,6 +387,26 @@ def test_two_virtual_servers_run_beside_each_other(server: Daemons, folder: Path
         assert call(server.resources[STORE].is_alive)
     finally:
         second.terminate()
+
+
+def test_they_serve_on_an_address_of_ipv6_and_on_ports_that_were_chosen(folder: Path) -> None:
+    server = Daemons(folder, "::1")
+    with ExitStack() as held:
+        sockets = [
+            held.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6)) for _ in range(5)
+        ]
+        smtp, submission, imap_port, pop3, web = (each.getsockname()[1] for each in sockets)
+    try:
+        server.online(STORE)
+        server.online(SMTP, Port=smtp, SubmissionPort=submission)
+        for type_name, port in ((IMAP4, imap_port), (POP3, pop3), (HTTP, web)):
+            server.online(type_name, Port=port)
+        server.send("over IPv6", port=smtp)
+        with imaplib.IMAP4("::1", imap_port, timeout=10) as talk:
+            talk.login("alice", PASSWORD)
+            wait_until(lambda: talk.select()[1] == [b"1"])
+    finally:
+        server.terminate()
 
 
 def test_they_stop_in_order_and_leave_no_secret_behind(server: Daemons) -> None:

@@ -57,6 +57,8 @@ def main(plan: dict[str, Any]) -> None:
     store = Resource.objects.get(type__name="Exchange Information Store (Dovecot)")
     mailboxes = {"Mailboxes": USER, "MailboxPassword": PASSWORD}
     topology.edit_resource(store.pk, {}, properties=mailboxes, by=BY)
+    imap = Resource.objects.get(type__name="Exchange IMAP4 Virtual Server (Dovecot)")
+    topology.edit_resource(imap.pk, {"separate_monitor": True}, by=BY)
     Group.objects.filter(pk=group.pk).update(owner=nodes[0], persistent_online=True)
     (admin,) = [user.password for user in users if user.name == "admin"]
     sys.stdout.write(json.dumps({"admin": admin}))

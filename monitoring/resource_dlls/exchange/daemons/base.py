@@ -28,6 +28,8 @@ SERVES_WITHIN_S = 30.0
 """A server that runs and does not answer for so long after its start will not."""
 STOP_GRACE_S = 5.0
 LOOK_EVERY_S = 0.03
+NOTE = "run"
+"""The file in the state folder that names the one under /run."""
 
 
 class Daemon(ResourceDLL):
@@ -97,6 +99,7 @@ class Daemon(ResourceDLL):
         executable = place.program(self.program, self.package)
         place.program("unshare", "util-linux")
         self.check_files()
+        place.write(self.context.state_dir / NOTE, str(self.run))
         place.make_run_folder(self.run)
         command = self.prepare(executable)
         place.check_ports(self.address, [door.port for door in self.doors()])
@@ -141,12 +144,20 @@ class Daemon(ResourceDLL):
     def offline(self) -> None:
         self._process = None
         self.context.kill_all(STOP_GRACE_S)
-        place.remove_run_folder(self.run)
+        self.sweep(self.context.state_dir)
 
     def terminate(self) -> None:
         self._process = None
         self.context.kill_all()
-        place.remove_run_folder(self.run)
+        self.sweep(self.context.state_dir)
+
+    @classmethod
+    def sweep(cls, state_dir: Path) -> None:
+        """Take away the folder under /run, with the hashes of passwords in it."""
+        note = state_dir / NOTE
+        if note.exists():
+            place.remove_run_folder(Path(note.read_text(encoding="utf-8")))
+            note.unlink()
 
     async def is_alive(self) -> bool:
         if self._process is None:

@@ -49,6 +49,8 @@ def make_run_folder(folder: Path) -> None:
 
 def remove_run_folder(folder: Path) -> None:
     """Sockets, hashes and the probes' password go; the group's folder with the last of its parts."""
+    if RUN not in folder.parents:
+        return
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folder.parent.rmdir()

@@ -43,6 +43,7 @@ _MAIN = """\
 compatibility_level = 3.6
 maillog_file = /dev/stdout
 import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME {marked}
+meta_directory = {folder}
 queue_directory = {queue}
 data_directory = {run}/data
 myhostname = {host}

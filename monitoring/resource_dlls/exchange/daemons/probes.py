@@ -181,7 +181,8 @@ async def pop3(door: Door, login: Login) -> bytes:
 async def http(door: Door, path: str) -> bytes:
     """Any answer that is not the server's own failure will do."""
     async with _talk(door) as talk:
-        talk.send(f"GET {path} HTTP/1.0\r\nHost: {door.address}\r\n")
+        host = f"[{door.address}]" if ":" in door.address else door.address
+        talk.send(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n")
         status = (await talk.line()).split()
         if len(status) < 2 or not status[1].isdigit() or int(status[1]) >= 500:
             raise ResourceError(f"{talk.where} answers {' '.join(status)[:200]!r}", CHECK_FAILED)
