@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -143,6 +144,28 @@ def test_a_database_that_runs_already_is_refused(place: Group) -> None:
         assert process.returncode is None
 
 
+def test_a_server_that_somebody_started_by_hand_is_left_alone(place: Group) -> None:
+    context = place.context()
+    resource = server(place, context)
+    call(resource.online)
+    command = psutil.Process(context.watched()[0].pid).cmdline()
+    call(resource.offline)
+    by_hand = subprocess.Popen(command, stderr=subprocess.DEVNULL, **POSTGRES)
+    try:
+        wait_until(lambda: by_hand.pid in running(place))
+        with pytest.raises(ResourceError, match=f"process {by_hand.pid} runs this database already"):
+            call(resource.online)
+        call(resource.terminate)
+        note = context.state_dir / "postgresql.json"
+        note.write_text(json.dumps({"data": str(data_of(place)), "boot": "an earlier one"}))
+        call(server(place, context).open)
+        assert not note.exists()
+        assert by_hand.poll() is None
+    finally:
+        by_hand.terminate()
+        by_hand.wait()
+
+
 def test_a_frozen_server_fails_within_the_probes_time_and_is_ended(place: Group) -> None:
     context = place.context()
     resource = server(place, context, ProbeTimeout=1)
@@ -233,7 +256,7 @@ def test_connections_that_are_all_in_use_are_a_warning(place: Group) -> None:
     options = f"{QUICK} -c max_connections=4 -c superuser_reserved_connections=0 -c max_wal_senders=0"
     with online(server(place, context, Options=options)) as resource, ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(connect(place))
+            stack.enter_context(_last_connection(place))
         assert call(resource.is_alive)
         assert (context.facts["Connections"].text, context.facts["Connections"].level) == ("4 of 4", 1)
         stack.enter_context(_last_connection(place))

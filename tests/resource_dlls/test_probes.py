@@ -287,6 +287,13 @@ alias 60 CNAME www
 """
 
 
+REVERSE = """$ORIGIN 2.0.192.in-addr.arpa.
+@ 60 SOA ns.example.com. admin 1 60 60 60 60
+@ 60 NS ns.example.com.
+1 60 PTR www.example.com.
+"""
+
+
 @pytest.fixture(scope="module")
 def name_server(tmp_path_factory: pytest.TempPathFactory, address: str) -> Iterator[int]:
     """A real name server that knows example.com; gives its port."""
@@ -295,11 +302,13 @@ def name_server(tmp_path_factory: pytest.TempPathFactory, address: str) -> Itera
         pytest.skip("needs the package knot (make packages)")
     folder = tmp_path_factory.mktemp("knot")
     (folder / "example.com.zone").write_text(ZONE)
+    (folder / "2.0.192.in-addr.arpa.zone").write_text(REVERSE)
     port = free_port()
     (folder / "knot.conf").write_text(
         f"server:\n  listen: {address}@{port}\n  rundir: {folder}\n  udp-workers: 1\n  tcp-workers: 1\n"
         f"  background-workers: 1\ndatabase:\n  storage: {folder}\nzone:\n  - domain: example.com\n"
-        f"    storage: {folder}\n    file: example.com.zone\nlog:\n  - target: stderr\n    any: error\n"
+        f"    storage: {folder}\n  - domain: 2.0.192.in-addr.arpa\n    storage: {folder}\n"
+        "log:\n  - target: stderr\n    any: error\n"
     )
     with subprocess.Popen([program, "--config", folder / "knot.conf"]) as server:
         wait_until(lambda: _knows_the_zone(address, port))
@@ -332,6 +341,8 @@ def test_a_name_resolves_to_what_is_expected(context: LocalContext, name_server:
         ("alias.example.com", "A", "192.0.2.1"),
         ("example.com.", "MX", "10 mail.example.com."),
         ("example.com", "TXT", "v=spf1 -all"),
+        ("192.0.2.1", "PTR", "www.example.com"),
+        ("1.2.0.192.in-addr.arpa", "PTR", "www.example.com"),
     ],
 )
 def test_records_of_all_kinds_are_compared_as_people_write_them(
@@ -353,6 +364,8 @@ def test_a_name_that_is_not_there_is_said(context: LocalContext, name_server: in
     ("field", "properties"),
     [
         ("Name", {"Name": "two words"}),
+        ("Name", {"Name": "www..example.com"}),
+        ("Name", {"Name": "2001:db8::1"}),
         ("Expected", {"Name": "a.example", "Exactly": True}),
         ("Expected", {"Name": "a.example", "Expected": "www"}),
         ("Expected", {"Name": "a.example", "Type": "AAAA", "Expected": "192.0.2.1"}),

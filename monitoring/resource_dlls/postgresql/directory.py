@@ -87,6 +87,11 @@ def end_processes(data: str) -> None:
             raise ResourceError(f"processes that work in {data} cannot be killed: {list(processes(data))}")
 
 
+def boot_id() -> str:
+    """Another one after each start of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def _open(pid: int) -> int | None:
     try:
         return os.pidfd_open(pid)

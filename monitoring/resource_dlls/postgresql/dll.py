@@ -138,7 +138,9 @@ class PostgreSQLServer(WatchedServer):
         """Backends outlive a postmaster that was killed for as long as a query runs."""
         note = state_dir / NOTE
         with suppress(FileNotFoundError):
-            directory.end_processes(json.loads(note.read_text())["data"])
+            left = json.loads(note.read_text())
+            if left["boot"] == directory.boot_id():  # else it is over, and what runs is somebody else's
+                directory.end_processes(left["data"])
             note.unlink()
 
     def prepare(self) -> Sequence[str]:
@@ -151,7 +153,8 @@ class PostgreSQLServer(WatchedServer):
             if said := directory.remove_foreign_pid_file(data):
                 self.context.log(1, said)
             self._has_standby_file = (data / "standby.signal").exists()
-            (self.context.state_dir / NOTE).write_text(json.dumps({"data": str(data)}))
+            note = {"data": str(data), "boot": directory.boot_id()}
+            (self.context.state_dir / NOTE).write_text(json.dumps(note))
         except OSError as error:
             raise ResourceError(f"DataDirectory: {data} cannot be used: {error}") from error
         argv = [program, "-D", str(data), *shlex.split(self["Options"] or "")]
@@ -273,6 +276,10 @@ class PostgreSQLServer(WatchedServer):
             level=int(share >= NEARLY_ALL),
             share=min(share, 1.0),
         )
+
+    async def offline(self) -> None:
+        await super().offline()
+        await asyncio.to_thread(self.sweep, self.context.state_dir)
 
     async def stop(self) -> None:
         """A fast shutdown; where that takes too long an immediate one, which loses nothing either."""

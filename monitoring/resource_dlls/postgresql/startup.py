@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 VERSION_3 = 196608
@@ -45,11 +46,20 @@ async def greet(address: str, port: int, user: str, database: str) -> Greeting:
         if kind not in (b"R", b"E") or not 4 < length < LONGEST:
             raise ConnectionError(f"{address}:{port} does not speak PostgreSQL's protocol")
         content = await reader.readexactly(length - 4)
+        await _leave(reader, writer)
     except asyncio.IncompleteReadError:
         raise ConnectionError(f"{address}:{port} closed the connection") from None
     finally:
-        writer.transport.abort()  # before a login there is nothing to end
+        writer.transport.abort()
     return Greeting() if kind == b"R" else _error(content)
+
+
+async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Wait until the server has closed the connection too: it may be the last one that it takes."""
+    with suppress(OSError):
+        writer.write_eof()
+        while await reader.read(LONGEST):
+            pass
 
 
 def _error(content: bytes) -> Greeting:

@@ -11,6 +11,7 @@ from monitoring.resource_dlls.api import Property, PropertyError, ResourceError
 from monitoring.resource_dlls.lazily import load
 from monitoring.resource_dlls.probes.base import TRIES, Probe
 
+NAME = re.compile(r"(?!.*\.\.)[\w*.-]{1,254}", re.ASCII)
 KINDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
 
 
@@ -19,7 +20,7 @@ class DNSRecord(Probe):
     description = "A name that a name server resolves to what is expected."
     icon = "waypoints"
     properties: ClassVar[tuple[Property, ...]] = (
-        Property("Name", required=True, help="to ask for, such as www.example.com"),
+        Property("Name", required=True, help="to ask for, such as www.example.com; for PTR also an address"),
         Property("Type", default="A", choices=KINDS, help="of the record"),
         Property(
             "Expected",
@@ -41,7 +42,8 @@ class DNSRecord(Probe):
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> None:
-        if not re.fullmatch(r"[\w*.-]{1,254}", values["Name"], re.ASCII) or ".." in values["Name"]:
+        is_address = values["Type"] == "PTR" and bool(_version(values["Name"]))
+        if not is_address and not NAME.fullmatch(values["Name"]):
             raise PropertyError("Name", f"{values['Name']!r} is not a name to ask for")
         if values["Exactly"] and not values["Expected"]:
             raise PropertyError("Expected", "say what is expected exactly")
@@ -52,8 +54,9 @@ class DNSRecord(Probe):
     async def probe(self) -> None:
         dns_query: Any = await load("monitoring.resource_dlls.probes.dns_query")
         kind = self["Type"]
+        name = ipaddress.ip_address(self["Name"]).reverse_pointer if self._asks_address else self["Name"]
         answers: list[str] = await dns_query.ask(
-            self.target, self["Port"], self["Name"], kind, self["Transport"], float(self["Timeout"])
+            self.target, self["Port"], name, kind, self["Transport"], float(self["Timeout"])
         )
         if not answers:
             raise ResourceError(f"{self.target} knows no {kind} record of {self['Name']}")
@@ -64,6 +67,10 @@ class DNSRecord(Probe):
                 f"{self.target} says that {self['Name']} is {', '.join(answers)}, not {self['Expected']}"
             )
         self.context.show("Record", f"{self['Name']} is {', '.join(answers)}"[:200])
+
+    @property
+    def _asks_address(self) -> bool:
+        return self["Type"] == "PTR" and bool(_version(self["Name"]))
 
 
 def expected(values: Mapping[str, Any]) -> list[str]:
@@ -79,10 +86,14 @@ def _plain(text: str) -> str:
         return text
 
 
-def _check_address(text: str, version: int) -> None:
+def _version(text: str) -> int:
+    """4 or 6 of an address, 0 of what is none."""
     try:
-        if ipaddress.ip_address(text).version == version:
-            return
+        return ipaddress.ip_address(text).version
     except ValueError:
-        pass
-    raise PropertyError("Expected", f"{text!r} is not an IPv{version} address")
+        return 0
+
+
+def _check_address(text: str, version: int) -> None:
+    if _version(text) != version:
+        raise PropertyError("Expected", f"{text!r} is not an IPv{version} address")
