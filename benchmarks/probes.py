@@ -1,7 +1,8 @@
 """2,000 IsAlive calls a second in one agent's monitor, and the same calls in a bare asyncio loop.
 
 The call is a real one: connect to a port and read the greeting. The server that greets is a
-process of its own, so that only the side that asks is measured.
+process of its own, so that only the side that asks is measured. The third side has plain methods
+that block for a millisecond: what do threads cost?
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -80,16 +82,36 @@ class Greeted(ResourceDLL):
         return await greeting()
 
 
+class Blocking(Greeted):
+    """The same with plain methods, which run on threads."""
+
+    def online(self) -> None:  # type: ignore[override]
+        pass
+
+    def is_alive(self) -> bool:  # type: ignore[override]
+        Counter.calls += 1
+        time.sleep(0.001)
+        return True
+
+
 async def _watch() -> dict[str, float]:
     """Calls and processor seconds, once all are in their rhythm."""
     await asyncio.sleep(WARM_UP)
     calls, used, began = Counter.calls, time.process_time(), time.monotonic()
     await asyncio.sleep(WATCH)
     seconds = time.monotonic() - began
-    return {"rate": (Counter.calls - calls) / seconds, "cores": (time.process_time() - used) / seconds}
+    return {
+        "rate": (Counter.calls - calls) / seconds,
+        "cores": (time.process_time() - used) / seconds,
+        "threads": threading.active_count(),
+    }
 
 
-async def in_an_agent() -> dict[str, float]:
+async def in_an_agent_with_threads() -> dict[str, float]:
+    return await in_an_agent(Blocking)
+
+
+async def in_an_agent(dll: type[ResourceDLL] = Greeted) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="clusterweb-bench-") as name:
         home = Path(name)
@@ -100,7 +122,7 @@ async def in_an_agent() -> dict[str, float]:
             node="NODE1",
             home=home,
             loop=loop,
-            types={Greeted.type_name: Greeted},
+            types={Greeted.type_name: dll},
             processes=processes,
             services=Services(home, processes, loop, ()),
             sweeps=SweepNotes(home),
@@ -163,7 +185,11 @@ async def in_a_bare_loop() -> dict[str, float]:
     return measured
 
 
-SIDES: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {"agent": in_an_agent, "bare": in_a_bare_loop}
+SIDES: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
+    "agent": in_an_agent,
+    "bare": in_a_bare_loop,
+    "threads": in_an_agent_with_threads,
+}
 
 
 def _side(name: str) -> dict[str, float]:
@@ -180,12 +206,15 @@ def _side(name: str) -> dict[str, float]:
 
 
 def measure() -> list[Figure]:
-    agent, bare = _side("agent"), _side("bare")
+    agent, bare, plain = _side("agent"), _side("bare"), _side("threads")
     return [
         Figure("probes in one agent", agent["rate"], "/s"),
         Figure("  processor", agent["cores"], "cores", None, f"bare loop {bare['cores']:.3g} cores"),
         Figure("the same calls in a bare asyncio loop", bare["rate"], "/s"),
         Figure("  processor, agent to bare loop", agent["cores"] / bare["cores"], "times"),
+        Figure("probes on threads in one agent", plain["rate"], "/s"),
+        Figure("  processor", plain["cores"], "cores"),
+        Figure("  threads for 2,000 resources", plain["threads"], ""),
     ]
 
 

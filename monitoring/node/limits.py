@@ -65,10 +65,12 @@ class Limiter:
         self.stray = self.call = None
 
 
-def explain(resource: str, entry_point: str, error: Exception, limit: float) -> tuple[str, int]:
-    """The sentence that an operator reads, and the event id that fits it."""
+def explain(
+    resource: str, entry_point: str, error: Exception, limit: float, over_limit: int = 0
+) -> tuple[str, int]:
+    """The sentence that an operator reads, and the event id that fits it; `over_limit` is that of silence."""
     if isinstance(error, OverLimitError):
-        return f"{entry_point} reported nothing for {limit:g} s", 0
+        return f"{entry_point} reported nothing for {limit:g} s", over_limit
     if isinstance(error, TimeoutError):
         return f"{entry_point} did not return in time", 0
     if isinstance(error, ResourceError):

@@ -110,6 +110,10 @@ class Listening(Condition, ABC):
         if self._instance.points is not None:
             self._instance.points.give_up(cause)
 
+    def _show_isolation(self) -> None:
+        if self._instance.is_isolated and not self.spec.separate_monitor:
+            self.show(Fact("Monitor", "a process of its own, since a call hung in the agent"))
+
     def probe_changed(self) -> None:
         self._on_samples(self.samples())
 

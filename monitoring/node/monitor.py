@@ -37,6 +37,7 @@ from monitoring.resource_dlls.api import Provider
 logger = logging.getLogger(__name__)
 
 SAMPLE_EVERY = 30.0
+SAMPLED_AT_ONCE = 100
 LOOK_EVERY = 0.02
 """Seconds between two looks at whether all groups are at rest."""
 SOON = 0.25
@@ -337,12 +338,18 @@ class Monitor:
     def _sample(self) -> None:
         """Now and then: probe times travel, logs are kept short."""
         self._loop.call_later(SAMPLE_EVERY, self._sample)
-        for held in self._groups.values():
-            for resource in held.resources.values():
-                self._outbox.sample(resource.samples())
-                resource.tell_facts()
-                resource.trim_log()
-        self._pump()
+        self._sample_some([r for held in self._groups.values() for r in held.resources.values()])
+
+    def _sample_some(self, resources: list[ManagedResource]) -> None:
+        """A few at a time: thousands would keep the others from the loop for a tenth of a second."""
+        for resource in resources[:SAMPLED_AT_ONCE]:
+            self._outbox.sample(resource.samples())
+            resource.tell_facts()
+            resource.trim_log()
+        if len(resources) > SAMPLED_AT_ONCE:
+            self._loop.call_soon(self._sample_some, resources[SAMPLED_AT_ONCE:])
+        else:
+            self._pump()
 
     def sample_soon(self, samples: Iterable[ProbeSample]) -> None:
         """A probe's result has changed: it travels soon, with whatever else there is."""

@@ -88,6 +88,7 @@ class Tally:
         if not self.calls:
             return None
         times = self.times
+        p50_ms, p99_ms = times.quantiles(0.5, 0.99)
         sample = ProbeSample(
             resource=resource,
             entry_point=entry_point,
@@ -99,8 +100,8 @@ class Tally:
             last_text=said(self.text),
             window=times.calls,
             last_ms=round(times.last_ms, 3),
-            p50_ms=round(times.quantile(0.5), 3),
-            p99_ms=round(times.quantile(0.99), 3),
+            p50_ms=round(p50_ms, 3),
+            p99_ms=round(p99_ms, 3),
             slowest_ms=round(times.slowest_ms, 3),
         )
         self._reset()
@@ -177,9 +178,8 @@ class Prober:
             self._watchdog.cancel()
 
     async def _run(self) -> None:
-        CURRENT.set(
-            None
-        )  # whatever led to this is over: what a probe starts is allowed while the resource is up
+        # Whatever led to this is over: what a probe starts is allowed while the resource is up
+        CURRENT.set(None)
         now = self._loop.time()
         next_is, next_looks = now, self._first(self._looks_alive_s, now)
         while not self._stopped:

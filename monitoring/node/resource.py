@@ -23,6 +23,7 @@ from monitoring.node.instance import Points
 from monitoring.node.limits import explain
 from monitoring.node.listening import Listening
 from monitoring.node.plan import UP, Action, Known, Wish
+from monitoring.node.probes import HUNG
 from monitoring.node.record import Phase, Step
 from monitoring.resource_dlls.api import Provider
 
@@ -238,10 +239,13 @@ class ManagedResource(Listening):
             await self._limiter.run(self._bring_up(call), call, self._limit)
         except Exception as error:
             cause, code = self._explain("Online", error)
+            if code == HUNG:
+                self._host.log(self.id, 2, f"{cause} ({self.spec.type})", HUNG)
             await self._take_down(ResourceState.FAILED, cause, code)
             return
         self._note(Phase.ONLINE, ResourceState.ONLINE)
         self._set(ResourceState.ONLINE, running=True)
+        self._show_isolation()
         self._prober = self._instance.prober(self, self.spec)
 
     async def _bring_up(self, call: Call) -> None:
@@ -354,7 +358,8 @@ class ManagedResource(Listening):
         return min(self.spec.pending_timeout_ms, self.spec.deadlock_timeout_ms) / 1000
 
     def _explain(self, entry_point: str, error: Exception) -> tuple[str, int]:
-        return explain(self.spec.name, entry_point, error, self._limit)
+        is_deadlock = self.spec.deadlock_timeout_ms <= self.spec.pending_timeout_ms
+        return explain(self.spec.name, entry_point, error, self._limit, HUNG if is_deadlock else 0)
 
     def _note(self, phase: Phase, state: ResourceState, cause: str = "", code: int = 0) -> None:
         """Write down what comes next."""

@@ -9,8 +9,11 @@ hundred bytes, and about a microsecond a call.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 from math import frexp
+from operator import add
 
 STRETCH = 100
 """Calls after which the stretch before the present one is forgotten. A bucket counts up to 255."""
@@ -43,20 +46,23 @@ def bounds_of(bucket: int) -> tuple[float, float]:
     return low, low * 2 ** (1 / STEPS)
 
 
-def quantile(counts: Iterable[int], share: float) -> float:
-    """The time that `share` of the calls did not exceed, in milliseconds; 0 without a call.
+def quantiles(counts: Iterable[int], *shares: float) -> list[float]:
+    """The times that these shares of the calls did not exceed, in milliseconds; 0 without a call.
 
-    Within its bucket it is taken to lie where evenly spread calls would have it: off by a tenth at most.
+    Within its bucket one is taken to lie where evenly spread calls would have it: off by a tenth at most.
     """
-    known = list(counts)
-    wanted = share * sum(known)
-    before = 0
-    for bucket, count in enumerate(known):
-        if count and before + count >= wanted:
-            low, high = bounds_of(bucket)
-            return low + (high - low) * (wanted - before) / count
-        before += count
-    return 0.0
+    upto = list(accumulate(counts))
+    return [_quantile(upto, share) for share in shares]
+
+
+def _quantile(upto: list[int], share: float) -> float:
+    wanted = share * upto[-1]
+    if not wanted:
+        return 0.0
+    bucket = bisect_left(upto, wanted)
+    before = upto[bucket - 1] if bucket else 0
+    low, high = bounds_of(bucket)
+    return low + (high - low) * (wanted - before) / (upto[bucket] - before)
 
 
 class Times:
@@ -84,7 +90,7 @@ class Times:
         if ms > self._slowest:
             self._slowest = ms
         if self._stretch % ENOUGH == 0:
-            self.usual_ms = self.quantile(0.5)
+            (self.usual_ms,) = self.quantiles(0.5)
 
     @property
     def calls(self) -> int:
@@ -96,8 +102,9 @@ class Times:
         """The slowest of these calls."""
         return max(self._slowest, self._older_slowest)
 
-    def quantile(self, share: float) -> float:
-        """The time that `share` of these calls did not exceed, in milliseconds."""
+    def quantiles(self, *shares: float) -> list[float]:
+        """The times that these shares of these calls did not exceed, in milliseconds."""
         counts = self._counts
-        both = counts if self._older is None else map(sum, zip(counts, self._older, strict=True))
-        return min(quantile(both, share), self.slowest_ms)
+        both: Iterable[int] = counts if self._older is None else map(add, counts, self._older)
+        slowest = self.slowest_ms
+        return [min(found, slowest) for found in quantiles(both, *shares)]

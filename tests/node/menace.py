@@ -46,6 +46,7 @@ class Menace(Faulty):
         switch.unlink()
         {
             "hang in C": hold_the_interpreter,
+            "nap": lambda: time.sleep(0.5),
             "hang": lambda: time.sleep(FOREVER),
             "abort": os.abort,
             "exit": lambda: os._exit(7),
@@ -54,20 +55,21 @@ class Menace(Faulty):
             "leak": lambda: subprocess.Popen(SLEEP, start_new_session=True),
             "fork": fork_one,
             "raise": self.refuse,
-            "start later": self.start_later,
+            "start soon": lambda: self.start_later(0.2),
+            "start later": lambda: self.start_later(1.3),
             "warn": lambda: self.context.show("Space", "9 of 10 GiB", level=1, share=0.9),
         }[what]()
 
     def refuse(self) -> None:
         raise ResourceError("it was told to", 1039)
 
-    def start_later(self) -> None:
-        """Start a process a second after Terminate has interrupted this."""
+    def start_later(self, wait: float) -> None:
+        """Start a process some seconds after Terminate has interrupted this."""
         terminated = Path(self["Switch"]) / f"{self.context.name}.terminated"
         while not terminated.exists():
             self.context.progress("waiting to be interrupted")
             time.sleep(0.01)
-        time.sleep(0.2)
+        time.sleep(wait)
         try:
             self.context.spawn(SLEEP)
         except ResourceError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.core.messages import LogEntry, ResourceSpec
+from monitoring.core.messages import Assignment, LogEntry, ResourceSpec
 from monitoring.core.states import ResourceState as S
 from monitoring.node import marks
 from tests.node.harness import AgentProcess, FakeService, spec, until
@@ -173,6 +173,7 @@ def test_a_resource_whose_probe_hung_in_the_agent_gets_a_monitor_of_its_own(
     assert not monitors(agent)
     service.assign(separate(1, switch, attempt=2, **SHARED), serial=2)
     service.wait_state(1, S.ONLINE)
+    service.wait(lambda: [f for r in service.reports_of(1) for f in r.facts or () if f.name == "Monitor"])
     assert str(monitors(agent)[0]) == journal(switch, 1)[-1].split()[-1]
 
 
@@ -237,13 +238,56 @@ def test_what_it_started_by_itself_ends_with_its_resource_and_its_forks_with_the
 def test_an_online_that_terminate_interrupted_starts_nothing_any_more(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
-    (switch / "R1.online").write_text("start later")
+    (switch / "R1.online").write_text("start soon")
     slow: dict[str, Any] = {"pending_timeout_ms": 30_000, "deadlock_timeout_ms": 30_000}
     service.assign(separate(1, switch, **slow))
     service.wait(lambda: [r for r in service.reports_of(1) if "interrupted" in r.progress])
     service.assign(separate(1, switch, want_online=False, **slow), serial=2)
     service.wait_state(1, S.OFFLINE)
     assert any("was terminated: nothing is started for it any more" in line for line in journal(switch, 1))
+    assert 1 not in agent.running()
+
+
+def test_a_probe_that_outlives_terminate_starts_nothing_any_more(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    every: dict[int, dict[str, Any]] = {1: SHARED, 2: {}}
+    service.assign(*(separate(n, switch, **where) for n, where in every.items()))
+    for n in every:
+        service.wait_state(n, S.ONLINE)
+        (switch / f"R{n}.terminate").write_text("nap")
+        (switch / f"R{n}.isalive").write_text("raise")
+    service.wait(lambda: all(service.states[n].state is S.FAILED for n in every))
+    assert all(service.states[n].running for n in every)
+    # The next Online follows from the end of a Terminate, which needs no lease
+    service.assign(*(separate(n, switch, attempt=2, **where) for n, where in every.items()), serial=2)
+    for n in every:
+        service.wait_state(n, S.ONLINE)
+        (switch / f"R{n}.terminated").unlink()
+        (switch / f"R{n}.isalive").write_text("start later")
+    for n in every:
+        service.wait_state(n, S.FAILED)
+    until(lambda: "was terminated: nothing is started" in journal(switch, 1)[-1], 5)
+    assert not any("refused" in line for line in journal(switch, 2)), "it was ended before"
+    assert not agent.running().keys() & {1, 2}
+
+
+def test_a_crash_in_maintenance_is_told_and_judged_when_it_is_over(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    service.assign(separate(1, switch))
+    service.wait_state(1, S.ONLINE)
+    maintained = Assignment(service.incarnation, 1, "GROUP1", 1, 2, (separate(1, switch),), watch_only=True)
+    service.send(maintained)
+    service.wait(lambda: [g for g in service.group_reports() if g.serial == 2])
+    running = agent.running()[1]
+    (switch / "R1.isalive").write_text("abort")
+    service.wait(lambda: [e for e in service.logs() if "SIGABRT). It is in maintenance" in e.text])
+    time.sleep(0.3)  # IsAlive is asked again, and cannot say anything
+    assert service.states[1].state is S.ONLINE
+    assert agent.running()[1] == running
+    service.assign(separate(1, switch), serial=3)
+    assert service.wait_state(1, S.FAILED).cause.startswith("IsAlive: its monitor process has ended")
     assert 1 not in agent.running()
 
 

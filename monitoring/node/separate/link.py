@@ -17,8 +17,7 @@ from typing import Any
 from monitoring.node import marks
 from monitoring.node.calls import hear_out, in_thread, within
 from monitoring.node.processes import inherited
-from monitoring.node.separate.process import TELL_WHERE
-from monitoring.node.separate.wire import LIMIT, Message, decode, encode, raised
+from monitoring.node.separate.wire import LIMIT, TELL_WHERE, Message, decode, encode, raised
 from monitoring.resource_dlls.api import ResourceError
 
 logger = logging.getLogger(__name__)

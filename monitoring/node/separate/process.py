@@ -28,14 +28,12 @@ from typing import Any
 from monitoring.node import marks
 from monitoring.node.calls import EntryPoints, in_thread
 from monitoring.node.separate.proxy import TOKEN, ProxyContext
-from monitoring.node.separate.wire import LIMIT, Message, decode, described, encode
+from monitoring.node.separate.wire import LIMIT, TELL_WHERE, Message, decode, described, encode
 from monitoring.resource_dlls.api import ResourceDLL
 
 logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
-TELL_WHERE = signal.SIGUSR2
-"""Signal upon which it writes to the node's log what each of its threads is doing."""
 
 
 def main() -> None:

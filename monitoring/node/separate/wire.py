@@ -15,10 +15,13 @@ and the monitor
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 from monitoring.resource_dlls.api import PropertyError, ResourceError
 
+TELL_WHERE = signal.SIGUSR2
+"""Signal upon which a monitor writes to the node's log what each of its threads is doing."""
 LIMIT = 1 << 18
 """Bytes of a message at most."""
 
