@@ -52,7 +52,10 @@ class Resource:
 
 
 def watch(
-    act: Callable[[Resource, Prober], Awaitable[None]], looks: float | None = 0.02, alive: float = 10.0
+    act: Callable[[Resource, Prober], Awaitable[None]],
+    looks: float | None = 0.02,
+    alive: float = 10.0,
+    deadlock: float = 0.2,
 ) -> tuple[Resource, Prober]:
     async def run() -> tuple[Resource, Prober]:
         resource = Resource()
@@ -63,7 +66,7 @@ def watch(
             phase_of=1,
             looks_alive_s=looks,
             is_alive_s=alive,
-            deadlock_s=0.2,
+            deadlock_s=deadlock,
         )
         await act(resource, prober)
         prober.kill()
@@ -161,10 +164,11 @@ def test_a_probe_that_hangs_is_warned_of_while_it_hangs_by_its_own_name() -> Non
             return name == "is_alive"  # LooksAlive, which ran before it, leads to it
 
         prober._call = hang_later
-        await asyncio.sleep(0.17)
+        while not resource.slow:
+            await asyncio.sleep(0.01)
         assert resource.failures == []
 
-    resource, _ = watch(act)
+    resource, _ = watch(act, deadlock=1.0)
     ((entry_point, text),) = resource.slow
     assert entry_point == "IsAlive"
     assert text.startswith("has not returned for ")
@@ -173,15 +177,16 @@ def test_a_probe_that_hangs_is_warned_of_while_it_hangs_by_its_own_name() -> Non
 def test_a_call_that_took_half_of_deadlocktimeout_warns_and_does_not_fail() -> None:
     async def act(resource: Resource, prober: Prober) -> None:
         async def slow(name: str) -> bool:
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.52)
             return True
 
         prober._call = slow
-        await asyncio.sleep(0.18)
+        while not resource.slow or not resource.slow[-1][1].startswith("took"):
+            await asyncio.sleep(0.01)
 
-    resource, _ = watch(act, looks=None)
+    resource, _ = watch(act, looks=None, deadlock=1.0)
     assert resource.failures == []
-    assert resource.slow[-1][1] == "took 0.12 s of the 0.2 s that it may take"
+    assert resource.slow[-1][1].endswith(" of the 1 s that it may take")
 
 
 def spread(times: list[float], interval: float) -> float:
