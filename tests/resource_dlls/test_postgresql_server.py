@@ -292,8 +292,14 @@ def test_a_running_server_is_taken_over(place: Group) -> None:
         assert call(successor.is_alive)
 
 
-def test_each_isalive_reaches_the_disk(place: Group) -> None:
-    with online(server(place, place.context())) as resource, connect(place) as client:
+def test_each_isalive_reaches_the_disk_and_needs_no_privileges(place: Group) -> None:
+    context = place.context()
+    resource = server(place, context, ProbeUser="clusterweb")
+    with online(resource), connect(place) as client:
+        assert context.facts["Probe"].text.endswith('role "clusterweb" does not exist')
+        client.execute("CREATE ROLE clusterweb LOGIN")
+        assert call(resource.is_alive)
+        assert "Probe" not in context.facts
         before = client.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
         assert call(resource.is_alive)
         after = client.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
