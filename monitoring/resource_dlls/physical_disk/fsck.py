@@ -15,7 +15,8 @@ POLICIES = (WHEN_NEEDED, ALWAYS, NEVER)
 
 CORRECTED, REBOOT, UNCORRECTED = 1, 2, 4
 DIRTY_LOG = 2
-"""xfs_repair -n: the log has to be replayed first, which the mount does."""
+LOG_IGNORED = "changes in a log"
+"""xfs_repair -n: the log has to be replayed first, which the mount does; before, it means nothing."""
 EXT = frozenset({"ext2", "ext3", "ext4"})
 CHECKED_BY_MOUNT = frozenset({"xfs", "btrfs", "bcachefs"})
 """They replay their log when they are mounted, and have no fsck that a start should run."""
@@ -35,10 +36,12 @@ def check(node: str, filesystem: str, policy: str, run: Run, say: Say) -> None:
         judge(node, run([f"fsck.{filesystem}", "-a", node]), say)
     elif policy == ALWAYS and filesystem == "xfs":
         done = run(["xfs_repair", "-n", node])
-        _refuse(node, done, f"xfs_repair {node}", unless=done.code in (0, DIRTY_LOG))
+        if done.code == DIRTY_LOG or done.line_with(LOG_IGNORED):
+            say(f"the file system on {node} was not checked: the mount has to replay its log first")
+        else:
+            _judge_plainly(node, done, f"xfs_repair {node}")
     elif policy == ALWAYS and filesystem == "btrfs":
-        done = run(["btrfs", "check", "--readonly", node])
-        _refuse(node, done, f"btrfs check {node}", unless=done.code == 0)
+        _judge_plainly(node, run(["btrfs", "check", "--readonly", node]), f"btrfs check {node}")
 
 
 def judge(node: str, done: Done, say: Say) -> None:
@@ -46,22 +49,31 @@ def judge(node: str, done: Done, say: Say) -> None:
     if done.code & ~CORRECTED == 0:
         if done.code:
             say(f"the file system on {node} had errors, which are corrected: {done.last_line}")
-        return
-    if done.code & UNCORRECTED:
-        _refuse(node, done, f"fsck {node}")
-    if done.code & ~(CORRECTED | REBOOT) == 0:
+    elif done.code & UNCORRECTED:
+        raise _needs_a_person(node, done, f"fsck {node}")
+    elif done.code & ~(CORRECTED | REBOOT) == 0:
         raise ResourceError(
             f"the file system on {node} was corrected; reboot this machine before it is mounted"
         )
-    raise ResourceError(
-        f"the file system on {node} could not be checked (exit code {done.code}):"
-        f" {done.line_with('MMP') or done.last_line}"
+    else:
+        raise _not_checked(node, done)
+
+
+def _judge_plainly(node: str, done: Done, command: str) -> None:
+    """Of programs whose answer is 0, or 1 where they have found errors."""
+    if done.code == 1:
+        raise _needs_a_person(node, done, command)
+    if done.code:
+        raise _not_checked(node, done)
+
+
+def _needs_a_person(node: str, done: Done, command: str) -> ResourceError:
+    return ResourceError(
+        f"the file system on {node} has errors that a person must look at: run `{command}` while the disk"
+        f" is offline, then bring it online ({done.last_line})"
     )
 
 
-def _refuse(node: str, done: Done, command: str, unless: bool = False) -> None:
-    if not unless:
-        raise ResourceError(
-            f"the file system on {node} has errors that a person must look at: run `{command}` while the disk"
-            f" is offline, then bring it online ({done.last_line})"
-        )
+def _not_checked(node: str, done: Done) -> ResourceError:
+    said = done.line_with("MMP") or done.last_line
+    return ResourceError(f"the file system on {node} could not be checked (exit code {done.code}): {said}")
