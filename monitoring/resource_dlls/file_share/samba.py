@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from monitoring.resource_dlls.api import MAX_UINT32, Process, Property, ResourceDLL, ResourceError
+from monitoring.resource_dlls.api import Process, Property, ResourceDLL, ResourceError
 from monitoring.resource_dlls.file_share import smb, smbconf
 from monitoring.resource_dlls.file_share.places import (
     SHARE_CHECK_FAILED,
@@ -56,9 +56,9 @@ class FileShare(ResourceDLL):
         Property(
             "MaxUsers",
             kind="int",
-            default=MAX_UINT32,
             minimum=1,
-            help=f"connections at the same time; {MAX_UINT32}: no limit",
+            placeholder="no limit",
+            help="connections at the same time",
         ),
         Property("ReadOnly", kind="bool", default=False, help="clients may not write"),
         Property("GuestAccess", kind="bool", default=False, help="let in clients without an account"),

@@ -111,7 +111,7 @@ def _share(properties: Mapping[str, Any], path: str) -> list[tuple[str, str]]:
         ("comment", properties["Remark"]),
         ("read only", "yes" if properties["ReadOnly"] else "no"),
         ("guest ok", "yes" if properties["GuestAccess"] else "no"),
-        ("max connections", "0" if limit == MAX_UINT32 else str(limit)),
+        ("max connections", "0" if limit in (None, MAX_UINT32) else str(limit)),
         ("valid users", properties["ValidUsers"]),
         ("force user", properties["ForceUser"]),
         ("veto files", "/.cluster/.samba/"),

@@ -17,6 +17,7 @@ PROPERTIES = (
     Property(
         "Device",
         default="",
+        placeholder="none, Path is a shared directory",
         unique="cluster",
         help="what is mounted at Path: /dev/disk/by-id/…, UUID=…, LABEL=…, an image file, or server:/export",
         details="Empty: Path is a shared directory, and nothing is mounted. The name has to mean the same on"
