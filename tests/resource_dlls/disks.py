@@ -16,7 +16,10 @@ from monitoring.resource_dlls.api import ResourceDLL
 from monitoring.resource_dlls.physical_disk import device, mountinfo
 from tests.resource_dlls.context import LocalContext, make
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/dev/loop-control").exists(),
+    reason="needs root, and a kernel with loop devices",
+)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -450,6 +451,61 @@ def test_a_mount_that_fails_says_why(tmp_path: Path, image: Path) -> None:
     with pytest.raises(ResourceError, match="cannot be mounted: .*bad option"):
         call(resource.online)
     call(resource.terminate)
+
+
+def test_an_nfs_export_that_cannot_be_mounted_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    """No server is there, and the kernels of many test machines have no NFS: no more is tested really."""
+    resource = disk(tmp_path, "127.0.0.1:/export")
+    with pytest.raises(ResourceError, match=r"127.0.0.1:/export cannot be mounted: mount"):
+        call(resource.online)
+    call(resource.terminate)
+    assert left.noted(tmp_path / "NODE1") is None
+
+
+def test_an_nfs_export_is_mounted_hard_and_its_options_can_be_overridden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def no_mount(context: Any, argv: list[str], *_: Any, **__: Any) -> Done:
+        seen.extend(argv)
+        return Done(32, "mount.nfs: Connection refused")
+
+    monkeypatch.setattr(RUN_FOR, no_mount)
+    resource = disk(tmp_path, "[fd00::1]:/export", FileSystem="nfs4", MountOptions="soft,timeo=30")
+    with pytest.raises(ResourceError, match="Connection refused"):
+        call(resource.online)
+    options = "hard,timeo=100,retrans=3,retry=0,soft,timeo=30"
+    assert seen == ["mount", "-t", "nfs4", "-o", options, "[fd00::1]:/export", str(tmp_path / "mnt")]
+    call(resource.terminate)
+
+
+def test_an_export_is_known_by_its_source_and_its_place() -> None:
+    note = left.Left("/disk", "server:/export/")
+    nfs = mountinfo.Mount(1, "0:50", "/disk", frozenset({"rw"}), "nfs4", "server:/export")
+    assert note.is_mine(nfs)
+    assert not note.is_mine(dataclasses.replace(nfs, path="/other"))
+    assert not note.is_mine(dataclasses.replace(nfs, source="server:/other"))
+
+
+def test_a_lock_that_cannot_be_given_back_does_not_keep_the_disk_mounted(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an NFS whose server is away: the thread is left behind, and the disk is taken down."""
+    monkeypatch.setattr("monitoring.resource_dlls.physical_disk.dll.DROP_S", 0.1)
+    resource = disk(tmp_path, image)
+    call(resource.online)
+    claim, release = resource._claim, threading.Event()  # type: ignore[attr-defined]
+    drop = claim.drop
+
+    def hanging() -> None:
+        drop()
+        release.wait(10)
+
+    monkeypatch.setattr(claim, "drop", hanging)
+    threading.Timer(1.0, release.set).start()
+    call(resource.terminate)
+    assert not is_mounted(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import logging
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 CHEAP_S = 0.25
 """What LooksAlive waits for storage; longer is IsAlive's to judge."""
 TERMINATE_S = 28.0
+DROP_S = 2.0
 OFFLINE_ENDS_S = 5.0
 """How long an Offline that is interrupted may take to notice it."""
 
@@ -61,6 +63,7 @@ class PhysicalDisk(ResourceDLL):
         self._taking_down = threading.Lock()
         self._looking = Bounded(f"{context.name}: probe")
         self._ending = Bounded(f"{context.name}: end")
+        self._dropping = Bounded(f"{context.name}: unlock")
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> None:
@@ -168,7 +171,8 @@ class PhysicalDisk(ResourceDLL):
             raise ResourceError(f"{self.disk} cannot be taken down: {error}", DISK_NOT_FOUND) from error
 
     def _end(self) -> None:
-        self._claim.drop()
+        with suppress(HangingError):  # an NFS server that is away lets go once it is unmounted by force
+            self._dropping.ask(self._claim.drop, DROP_S)
         if left.noted(self.context.state_dir) is not None:
             self.context.kill_all()  # a mount or a check that is under way
             own_turn = self._taking_down.acquire(timeout=OFFLINE_ENDS_S)

@@ -201,6 +201,8 @@ class Mounting:
             hint = ""
             if "structure needs cleaning" in done.output.lower():
                 hint = f"; run `xfs_repair {note.source}` or fsck while the disk is offline"
+            elif self._kind is Kind.NFS and "No such device" in done.output:
+                hint = "; the kernel of this node has no NFS"
             elif MULTI_MOUNT in note.protection and "busy" in done.output:
                 hint = f"; another machine seems to have it mounted: dumpe2fs -m {note.source} says which"
             raise ResourceError(f"{self._device} cannot be mounted: {done.last_line}{hint}", DISK_NOT_FOUND)
