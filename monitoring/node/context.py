@@ -85,14 +85,14 @@ class NodeContext:
 
     def tell_last_words(self) -> None:
         """It has failed: what it printed last goes into the history, where there is something."""
-        if output.size(self.log_file) != self._output_begin:
-            self._telling = self._host.loop.create_task(self._tell_last_words())
+        self._telling = self._host.loop.create_task(self._tell_last_words())
 
     async def _tell_last_words(self) -> None:
         begin = self._output_begin
         await asyncio.sleep(output.LAST_WORDS_AFTER)
-        lines = await in_thread(lambda: output.last_words(self.log_file, begin))
-        if lines:
+        if output.size(self.log_file) == begin:
+            return
+        if lines := await in_thread(lambda: output.last_words(self.log_file, begin)):
             text = f"What {self.name} printed before it failed"
             self._host.log(self.resource, 0, text, 0, lines)
 
