@@ -58,6 +58,8 @@ class Site:
 
     def __init__(self) -> None:
         self.status = 200
+        self.first: list[int] = []
+        """Status of the next answers, before `status` holds."""
         self.body = "all is well"
         self.headers: dict[str, str] = {}
         self.delay = 0.0
@@ -79,7 +81,8 @@ def web_server(address: str, certificate: Path | None = None) -> Iterator[Site]:
             time.sleep(site.delay)
             body = site.body.encode()
             is_moved = self.path != "/moved" and "Location" in site.headers
-            self.send_response(site.status if not site.headers or is_moved else 200)
+            status = site.first.pop(0) if site.first else site.status
+            self.send_response(status if not site.headers or is_moved else 200)
             for name, value in site.headers.items() if is_moved else ():
                 self.send_header(name, value)
             if site.chunked:

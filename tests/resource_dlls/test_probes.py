@@ -86,28 +86,26 @@ def test_only_a_good_status_counts(context: LocalContext, site: Site) -> None:
 
 
 def test_a_slow_answer_is_a_warning_before_it_is_a_failure(context: LocalContext, site: Site) -> None:
-    resource = probe(HTTP, context, Port=site.port, WarnLatency=100, MaxLatency=400)
+    resource = probe(HTTP, context, Port=site.port, WarnLatency=400, MaxLatency=1000)
     call(resource.online)
     assert "Latency" not in context.facts
-    site.delay = 0.2
-    assert call(resource.is_alive)
-    assert (context.facts["Latency"].text, context.facts["Latency"].level) == ("slower than 100 ms", 1)
     site.delay = 0.5
-    with pytest.raises(ResourceError, match=r"took \d+ ms to answer, more than 400 ms"):
+    assert call(resource.is_alive)
+    assert (context.facts["Latency"].text, context.facts["Latency"].level) == ("slower than 400 ms", 1)
+    site.delay = 1.1
+    with pytest.raises(ResourceError, match=r"took \d+ ms to answer, more than 1000 ms"):
         call(resource.is_alive)
 
 
 def test_one_lost_answer_fails_nothing(context: LocalContext, site: Site) -> None:
     with online(make(HTTP, context, Port=site.port, Attempts=2)) as resource:
-        site.status = 500
-        threading.Timer(0.3, lambda: setattr(site, "status", 200)).start()
+        site.first = [500]
         assert call(resource.is_alive)
     assert [s[0] for s in site.seen] == ["GET"] * 3
 
 
 def test_online_waits_for_the_first_good_answer(context: LocalContext, site: Site) -> None:
-    site.status = 503
-    threading.Timer(0.3, lambda: setattr(site, "status", 200)).start()
+    site.first = [503]
     call(probe(HTTP, context, Port=site.port, StartTimeout=10).online)
     assert len(site.seen) == 2
 
@@ -170,7 +168,7 @@ def test_slow_probes_do_not_wait_for_one_another(context: LocalContext, site: Si
         await asyncio.gather(*(resource.online() for resource in resources))
         return time.monotonic() - began
 
-    assert asyncio.run(all_at_once()) < 3  # one after the other it would be 15 s
+    assert asyncio.run(all_at_once()) < 7  # one after the other it would be 15 s
 
 
 def test_names_that_are_slow_to_resolve_keep_nobody_else_waiting(
