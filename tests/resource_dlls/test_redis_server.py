@@ -125,6 +125,34 @@ def test_a_full_memory_is_a_warning_and_no_failure(place: Group) -> None:
         assert context.facts["Memory"].level == 0
 
 
+def test_a_snapshot_of_an_earlier_server_is_read_and_an_append_only_file_begun(
+    place: Group, program: str
+) -> None:
+    properties = {"Program": program, **account(place, program)}
+    before = place.resource(TYPE, place.context(), AppendOnly=False, **properties)
+    call(before.online)
+    client(place).set("kept", "1")
+    client(place).save()
+    call(before.offline)
+    context = place.context("NODE2")
+    after = place.resource(TYPE, context, **properties)
+    call(after.online)
+    assert client(place).get("kept") == "1"
+    assert [text for _, text, _ in context.lines] == [
+        "It has read its snapshot, and keeps an append-only file from now on"
+    ]
+    client(place).set("kept", "2")
+    (process,) = context.watched()
+    os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: process.returncode is not None)
+    call(after.terminate)
+    call(after.online)
+    assert client(place).get("kept") == "2"
+    call(after.offline)
+    with pytest.raises(ResourceError, match="has an append-only file, which a server without AppendOnly"):
+        call(before.online)
+
+
 def test_a_replica_takes_no_writes_and_fails(place: Group) -> None:
     with online(place.resource(TYPE, place.context())) as resource:
         client(place).replicaof("127.0.0.1", 1)

@@ -17,6 +17,8 @@ from monitoring.resource_dlls.redis_server.program import (
     configuration,
     find_account,
     find_program,
+    has_append_only_file,
+    has_snapshot,
     write_private,
 )
 from monitoring.resource_dlls.redis_server.resp import Answer, ServerError, ask, read_info
@@ -82,6 +84,9 @@ class RedisServer(WatchedServer):
         ),
     )
 
+    _begins_file = False
+    """It was started on a snapshot, and is to keep an append-only file."""
+
     def prepare(self) -> Sequence[str]:
         program = find_program(self["Program"])
         uid, gid = find_account(self["User"])
@@ -89,8 +94,9 @@ class RedisServer(WatchedServer):
             if not self.directory.exists():
                 self.directory.mkdir(parents=True, mode=0o750)
                 os.chown(self.directory, uid, gid)
+            append_only = self._reads_append_only_file()
             settings = self.context.state_dir / "server.conf"
-            write_private(settings, configuration(self._values, self.address, self.directory))
+            write_private(settings, configuration(self._values, self.address, self.directory, append_only))
         except OSError as error:
             raise ResourceError(f"the server cannot be prepared: {error}") from error
         # The configuration comes by standard input: it holds the password, and the account that the
@@ -98,16 +104,43 @@ class RedisServer(WatchedServer):
         command = as_account([program, "-"], uid, gid)
         return ["/bin/sh", "-c", 'exec "$@" <"$0"', str(settings), *command]
 
+    def _reads_append_only_file(self) -> bool:
+        """Whether it is started with the append-only file. A server reads that or its snapshot, never
+        both: with the one that is not there it would begin empty, or with data of long ago."""
+        is_kept = has_append_only_file(self.directory)
+        if is_kept and not self["AppendOnly"]:
+            raise ResourceError(
+                f"AppendOnly: {self.directory} has an append-only file, which a server without AppendOnly"
+                " would not read; set AppendOnly, or move the file away"
+            )
+        self._begins_file = bool(self["AppendOnly"]) and not is_kept and has_snapshot(self.directory)
+        return bool(self["AppendOnly"]) and not self._begins_file
+
     async def hindrance(self) -> str:
         try:
             info = await self._info()
         except (OSError, TimeoutError):
             return "waiting for the server to answer"
         if info.get("loading") != "1":
+            if self._begins_file:
+                return await self._begin_append_only_file(info)
             await self.check_health()
             return ""
         done = info.get("loading_loaded_perc", "0").partition(".")[0]
         return f"loading the data, {done} %"
+
+    async def _begin_append_only_file(self, info: Mapping[str, str]) -> str:
+        """Have a server that has read its snapshot write the append-only file, and wait for it."""
+        if info.get("aof_enabled") != "1":
+            (answer,) = await self._ask(("CONFIG", "SET", "appendonly", "yes"))
+            if isinstance(answer, ServerError):
+                raise ResourceError(f"the append-only file cannot be begun: {answer}")
+        elif info.get("aof_rewrite_in_progress") == info.get("aof_rewrite_scheduled") == "0":
+            if trouble := _trouble(info):
+                raise ResourceError(f"the append-only file cannot be begun: {trouble}")
+            self._begins_file = False
+            self.context.log(0, "It has read its snapshot, and keeps an append-only file from now on")
+        return "writing the append-only file"
 
     async def check_health(self) -> None:
         try:

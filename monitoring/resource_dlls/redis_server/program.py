@@ -52,7 +52,16 @@ def find_account(given: str | None) -> tuple[int, int]:
     )
 
 
-def configuration(values: Mapping[str, Any], address: str, directory: Path) -> str:
+def has_append_only_file(directory: Path) -> bool:
+    """Whether a server kept its data in an append-only file there (in a folder, since Redis 7)."""
+    return any(directory.glob("*.aof")) or any(directory.glob("*/*.aof.manifest"))
+
+
+def has_snapshot(directory: Path) -> bool:
+    return any(directory.glob("*.rdb"))
+
+
+def configuration(values: Mapping[str, Any], address: str, directory: Path, append_only: bool) -> str:
     """The server's configuration. What an included file says comes first, so that these lines win."""
     lines = [f"include {_quoted(values['ConfigFile'])}"] if values["ConfigFile"] else []
     lines += [
@@ -62,7 +71,7 @@ def configuration(values: Mapping[str, Any], address: str, directory: Path) -> s
         "daemonize no",
         "supervised no",
         'logfile ""',
-        f"appendonly {'yes' if values['AppendOnly'] else 'no'}",
+        f"appendonly {'yes' if append_only else 'no'}",
         f"appendfsync {values['AppendFsync']}",
     ]
     if values["MaxMemory"]:
