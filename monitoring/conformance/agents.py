@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +57,7 @@ async def _bring_online(home: Path, message: Sequence[Sequence[Any]]) -> None:
         bench = Bench(home, Subject.from_message(message))
         await bench.start()
         await bench.online()
-        since = round(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+        since = bench.online_at
     except (Failure, InputError) as error:
         problem = str(error)
     except Exception as error:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 
 from monitoring.conformance.machine import Machine, look
@@ -38,11 +40,15 @@ DIRECT = 1000
 """Its id where a check calls the entry points."""
 POLL_MS = 500
 """Interval of both probes where the monitor runs it."""
+PROBE_TAKES = 0.7
+"""Seconds after which what a probe had started is gone."""
 LOOK_EVERY = 0.005
 PROVIDERS_LIMIT = 60.0
 """Seconds that what it depends on has to come online."""
 TAKE_DOWN_LIMIT = 60.0
 RECORD = "record"
+JUST_NOW = 3
+"""Clock ticks: what was started that shortly before it was known to be online may be a probe's."""
 
 
 class Bench:
@@ -59,6 +65,8 @@ class Bench:
         self._serial = 1000 if life else 0
         self._attempt = 1
         self._wanted = False
+        self.online_at = 0
+        """When the resource under test was last known to be online, in clock ticks after boot."""
         self.record = Record(home / RECORD, NODE)
         if life is None:
             self.record.begin(1, time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -169,6 +177,7 @@ class Bench:
                 f"it did not come online: {report.cause or report.state.label}",
                 "online() has to work again after whatever came before; the text is what it raised",
             )
+        self.online_at = round(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
     async def offline(self) -> None:
         """Take it offline as the monitor does; Failure where Offline failed or left something."""
@@ -186,9 +195,20 @@ class Bench:
             lambda: self.state().state.is_down and not self.state().running, TAKE_DOWN_LIMIT
         )
 
-    def pids(self, resource: int = SUBJECT) -> list[int]:
+    def pids(self, resource: int = SUBJECT, started_before: float = inf) -> list[int]:
         """What runs for a resource, by the marks of its processes. Blocking, a few milliseconds."""
-        return sorted(m.pid for m in marks.scan(str(self.home)) if m.resource == resource)
+        found = [m for m in marks.scan(str(self.home)) if m.resource == resource]
+        return sorted(m.pid for m in found if m.started < started_before)
+
+    def serving(self) -> list[int]:
+        """What runs of the resource under test that is no probe's. Blocking."""
+        watched = [child.pid for child in self.processes.watched(SUBJECT)]
+        if was_there := watched or self.pids(started_before=self.online_at - JUST_NOW):
+            return was_there
+        seen = self.pids()
+        if seen:
+            time.sleep(PROBE_TAKES)
+        return [pid for pid in self.pids() if pid in seen]
 
     async def look(self) -> Machine:
         machine: Machine = await in_thread(lambda: look(self.home))

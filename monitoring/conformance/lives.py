@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from monitoring.conformance.bench import POLL_MS, RECORD, SUBJECT, Bench
+from monitoring.conformance.bench import JUST_NOW, POLL_MS, RECORD, SUBJECT, Bench
 from monitoring.conformance.direct import ADVICE
 from monitoring.conformance.machine import Machine, left, look
 from monitoring.conformance.nursery import Nursery
@@ -29,8 +30,6 @@ NOTICED_BY_PROBE = POLL_MS / 1000 + 5.0
 """Seconds until IsAlive has to have noticed: its interval, and what it takes itself."""
 TAKEN_OVER_WITHIN = 10.0
 CLEAN_LOOKS = 100
-JUST_NOW = 3
-"""Clock ticks: what was started that shortly before it was known to be online may belong to a probe."""
 RESTARTED = "has to be restarted with it"
 """What the monitor says of a type where Adopt was False; what depends on one is restarted too."""
 SWEEP = "sweep() takes back what is no process: write down in state_dir what there is, before it is made"
@@ -41,13 +40,14 @@ async def check_killed(shop: Workshop) -> None:
     bench = shop.bench
     await bench.online()
     try:
-        pids = await in_thread(bench.pids)
+        pids = await in_thread(bench.serving)
         if not pids:
             raise NotApplicable("no process runs while it is online")
-        watched = bench.processes.watched(SUBJECT)
-        limit = NOTICED_BY_WATCH if watched else NOTICED_BY_PROBE
-        for pid in [watched[0].pid] if watched else pids:
-            os.kill(pid, signal.SIGKILL)
+        is_watched = bool(bench.processes.watched(SUBJECT))
+        limit = NOTICED_BY_WATCH if is_watched else NOTICED_BY_PROBE
+        for pid in pids[:1] if is_watched else pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if not await bench.until(lambda: bench.state().state is ResourceState.FAILED, limit):
             raise Failure(
                 f"its processes were killed, and {limit:g} s later it is still {bench.state().state.label}",

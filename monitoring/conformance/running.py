@@ -24,7 +24,7 @@ BLOCKED_TOO_LONG = 0.2
 MANY_MOMENTS = (0.0, 0.1, 0.35, 0.6, 0.9)
 FEW_MOMENTS = (0.15, 0.7)
 SLOW = 0.4
-"""Seconds of an Online from which on it is interrupted at few moments only."""
+"""Seconds of an Online from which on it is repeated less often, and interrupted at few moments."""
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ async def check_cycle(shop: Workshop) -> None:
             await direct.open()
             await shop.check_nothing_left(direct, "Open", "open() leaves the real thing offline")
             await _up_and_down(shop, direct)
-            if life == 1:  # the node keeps an instance that went offline
+            if life == 1 and shop.times.best("online") < SLOW:  # the node keeps an instance that is offline
                 await _up_and_down(shop, direct)
             await direct.call("close")
             await shop.check_nothing_left(direct, "Close", NOTHING_RUNS)

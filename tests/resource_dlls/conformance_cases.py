@@ -38,6 +38,8 @@ class Case:
     providers: Sequence[tuple[str, Values]] = ()
     shares_nursery: bool = True
     """False: it changes the environment of agents."""
+    mounted: Mapping[Path, str] = field(default_factory=dict)
+    """Folders that it needs in other places."""
 
 
 class Place:
@@ -299,15 +301,59 @@ def ocf_redis(place: Place) -> Case:
     )
 
 
+POSTFIX = """compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+myhostname = mail.example.com
+mydestination =
+"""
+POSTFIX_SERVICES = (
+    "pickup unix n - n 60 1 pickup\nqmgr unix n - n 300 1 qmgr\n"
+    "anvil unix - - n - 1 anvil\nscache unix - - n - 1 scache\nrewrite unix - - n - - trivial-rewrite\n"
+    "cleanup unix n - n - 0 cleanup\nbounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\n"
+    "trace unix - - n - 0 bounce\nflush unix n - n 1000? 0 flush\nshowq unix n - n - - showq\n"
+    "error unix - - n - - error\nretry unix - - n - - error\nlocal unix - n n - - local\n"
+    "smtp unix - - n - - smtp\nproxymap unix - - n - - proxymap\n"
+)
+
+
+def ocf_postfix(place: Place) -> Case:
+    if os.geteuid() != 0 or not Path("/usr/sbin/postfix").exists():
+        pytest.skip("needs root, and the package postfix (make packages)")
+    folder = place.folder
+    (folder / "queue").mkdir()
+    (folder / "data").mkdir(mode=0o700)
+    shutil.chown(folder / "data", "postfix")
+    configuration = folder / "postfix"
+    configuration.mkdir()
+    for kept in ("postfix-files", "dynamicmaps.cf"):  # of the package: `postfix check` reads them
+        shutil.copy(f"/etc/postfix/{kept}", configuration)
+    (configuration / "main.cf").write_text(POSTFIX.format(folder=folder))
+    (configuration / "master.cf").write_text(
+        f"{place.address}:{place.port()} inet n - n - - smtpd\n{POSTFIX_SERVICES}"
+    )
+    return Case(mounted={configuration: "/etc/postfix"})
+
+
 OCF: Mapping[str, Callable[[Place], Case]] = {
     "Dummy": ocf_dummy,
-    "anything": ocf_anything,
     "IPaddr2": ocf_address,
     "Filesystem": ocf_file_system,
     "symlink": ocf_symlink,
-    "nginx": ocf_nginx,
-    "pgsql": ocf_postgresql,
-    "redis": ocf_redis,
     "Delay": lambda place: Case({"startdelay": "0", "stopdelay": "0", "mondelay": "0"}),
 }
 """Agents of the provider heartbeat."""
+PATIENT_OCF: Mapping[str, Callable[[Place], Case]] = {
+    "anything": ocf_anything,
+    "nginx": ocf_nginx,
+    "pgsql": ocf_postgresql,
+    "postfix": ocf_postfix,
+    "redis": ocf_redis,
+}
+"""Those that sleep for seconds in each start and stop."""
