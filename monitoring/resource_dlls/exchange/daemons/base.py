@@ -155,9 +155,12 @@ class Daemon(ResourceDLL):
     def sweep(cls, state_dir: Path) -> None:
         """Take away the folder under /run, with the hashes of passwords in it."""
         note = state_dir / NOTE
-        if note.exists():
-            place.remove_run_folder(Path(note.read_text(encoding="utf-8")))
-            note.unlink()
+        try:
+            folder = note.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        place.remove_run_folder(Path(folder))
+        note.unlink(missing_ok=True)  # an Offline that Terminate interrupts does the same
 
     async def is_alive(self) -> bool:
         if self._process is None:
