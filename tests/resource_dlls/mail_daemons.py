@@ -7,6 +7,7 @@ import os
 import shutil
 import smtplib
 import ssl
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,12 +30,17 @@ IMAP4 = "Exchange IMAP4 Virtual Server (Dovecot)"
 POP3 = "Exchange POP3 Virtual Server (Dovecot)"
 HTTP = "Exchange HTTP Virtual Server (nginx)"
 TYPES = (STORE, SMTP, IMAP4, POP3, HTTP)
-NEEDS = "needs root, and Postfix, Dovecot and nginx: make packages"
+NEEDS = "needs root that may make process namespaces, and Postfix, Dovecot and nginx: make packages"
 
 
 def can_run() -> bool:
     programs = ("postfix", "dovecot", "nginx")
-    return os.geteuid() == 0 and all(shutil.which(name, path=place.SBIN) for name in programs)
+    if os.geteuid() != 0 or not all(shutil.which(name, path=place.SBIN) for name in programs):
+        return False
+    return (
+        subprocess.run(place.contained(["true"]), capture_output=True, timeout=20, check=False).returncode
+        == 0
+    )
 
 
 @contextmanager

@@ -59,6 +59,11 @@ class MailParts(Parts):
         part.process.wait()
         self._start(part)
 
+    def revive(self, name: str) -> None:
+        """It is started anew where it has ended, as init does: a guard kills an agent that is too slow."""
+        if self.all[name].pid is None:
+            self._start(self.all[name])
+
 
 class Play:
     """Everything lies in `folder`, which every user may enter."""
@@ -154,6 +159,7 @@ class Play:
         problems += self._agent_restarts_on(second)
         problems += self._moved("cut off", second, first, lambda: self._hosts.unplug(second))
         self._hosts.plug(second)
+        self._parts.revive(second)
         wait_until(lambda: self._is_up(second), START_WITHIN, f"{second} is Up again")
         problems += self._moved(
             "without an agent", first, second, lambda: self._parts.send(first, signal.SIGKILL)

@@ -34,6 +34,7 @@ def main(plan: dict[str, Any]) -> None:
     setup.prepare()
     users = setup.empty_cluster()
     nodes = [topology.add_node(name, by=BY) for name in plan["nodes"]]
+    topology.edit_cluster({"quarantine_threshold": 0}, by=BY)  # hosts drop out, and are wanted again
     for node in nodes:
         demo.write_key(Path(settings.HOME), node)
     group = topology.create_group({"name": "EVS1"}, by=BY)
