@@ -98,6 +98,30 @@ def test_an_account_has_to_give_its_password_and_keeps_it_on_another_node(
     assert found.stdout == ""
 
 
+def test_who_is_connected_is_counted(tmp_path: Path, address: str, disk: Path) -> None:
+    with online(share(tmp_path, address, MaxUsers=4, **GUESTS)) as resource:
+        facts = resource.context.facts  # type: ignore[attr-defined]
+        assert facts["Clients"].text == "0 connected"
+        argv = ["smbclient", "-p", str(PORT), "-N", f"//{address}/data"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as other:
+            assert other.stdin is not None
+            wait_until(lambda: call(resource.is_alive) and facts["Clients"].text == "1 connected")
+            assert facts["Clients"].share == 0.25
+            other.stdin.close()
+
+
+def test_an_ipv6_address_serves_too(tmp_path: Path, disk: Path) -> None:
+    if not Path("/proc/net/if_inet6").exists():
+        pytest.skip("needs a kernel with IPv6")
+    with online(share(tmp_path, "::1", Port=free_port("::1"), **GUESTS)) as resource:
+        assert call(resource.looks_alive) and call(resource.is_alive)
+
+
+def free_port(address: str) -> int:
+    with socket.create_server((address, 0), family=socket.AF_INET6) as found:
+        return int(found.getsockname()[1])
+
+
 def test_a_share_that_is_taken_away_is_noticed(tmp_path: Path, address: str, disk: Path) -> None:
     with online(share(tmp_path, address, **GUESTS)) as resource:
         shutil.rmtree(disk / "data")

@@ -10,6 +10,7 @@ Source: semantics 5.1 and 5.2.
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -240,23 +241,36 @@ class FileShare(ResourceDLL):
             self._write_config(server)
         for address in server.addresses:
             self._visit(server, address)
+        self._show_clients(server)
         return True
+
+    def _show_clients(self, server: Server) -> None:
+        """How many are connected, as Samba counts them; its own probe is gone by now."""
+        try:
+            asked = run(["smbstatus", "-s", str(server.config), "--json"], PROBE_S)
+            count = len(json.loads(asked.output)["sessions"])
+        except (ResourceError, ValueError, KeyError):
+            return  # no smbstatus, or one that does not know the option: the share works
+        limit = self["MaxUsers"]
+        self.context.show("Clients", f"{count} connected", share=count / limit if limit else None)
 
     def _visit(self, server: Server, address: str) -> None:
         """Connect to the share as a client does."""
-        share = f"//{address}/{self['ShareName']}"
+        share = f"//{server.netbios_name}/{self['ShareName']}"
         file = self.context.state_dir / "client"
         who = ["-N"]
         if account := next(iter(smbconf.accounts(self["Accounts"])), None):
             _write_secretly(file, "username = {}\npassword = {}\n".format(*account))
             who = ["-A", str(file)]  # a password must not be seen in a list of processes
-        argv = ["smbclient", "-s", str(server.config), "-p", str(self["Port"]), *who, share, "-c", "exit"]
+        argv = ["smbclient", "-s", str(server.config), "-I", address, "-p", str(self["Port"])]
+        argv += [*who, share, "-c", "exit"]
         try:
             done = run(argv, PROBE_S)
         finally:
             file.unlink(missing_ok=True)
         if done.code != 0 and not any(status in done.output for status in REFUSED):
-            raise ResourceError(f"{share} does not answer as it should: {done.last_line}", SHARE_CHECK_FAILED)
+            text = f"{share} does not answer as it should at {address}: {done.last_line}"
+            raise ResourceError(text, SHARE_CHECK_FAILED)
 
 
 def _write_secretly(file: Path, text: str) -> None:

@@ -69,8 +69,11 @@ class Mounting:
             owner=self._owner,
         )
         self._prepare_path(path)
+        if self._properties["LockPath"]:
+            self._protection.append(f"a lock in {self._properties['LockPath']}")
         if self._kind is Kind.NFS:
             note = replace(note, filesystem=self._properties["FileSystem"] or "nfs")
+            self._protection.append("a lock on the export")
             options = [*NFS_OPTIONS, self._properties["MountOptions"]]
         else:
             note = self._block(note, hold)
