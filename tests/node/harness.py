@@ -120,13 +120,16 @@ class FakeService:
         self._web = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._web.server_address[1]}"
         self._threads = [
-            threading.Thread(target=t, daemon=True) for t in (self._work, self._web.serve_forever)
+            threading.Thread(target=t, daemon=True)
+            for t in (self._work, lambda: self._web.serve_forever(poll_interval=0.02))
         ]
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
         self._closed = True
+        with contextlib.suppress(redis.ConnectionError):
+            self._client.lpush("clusterweb.cluster", "nothing more")  # so that nobody waits for a message
         self._web.shutdown()
         self._threads[0].join(3)
 
@@ -137,7 +140,7 @@ class FakeService:
             except redis.ConnectionError:
                 time.sleep(0.05)
                 continue
-            if item is None:
+            if item is None or self._closed:
                 continue
             body = json.loads(base64.b64decode(json.loads(item[1])["body"]))
             answer = self._hear(body[0][0])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from monitoring.core.messages import ResourceSpec
 from monitoring.core.states import ResourceState as S
-from tests.node.harness import AgentProcess, FakeService, spec, until
+from tests.node.harness import AgentProcess, Broker, FakeService, spec, until
 from tests.node.restarts import LEASE_MS, rejoined, restart
 from tests.node.test_separate import monitors
 from tests.resource_dlls.context import free_address
+from tests.resource_dlls.ocf_agents import use_root, write_agent
 
 
 def built_in(tmp_path: Path, **changes: Any) -> tuple[ResourceSpec, ...]:
@@ -41,6 +45,26 @@ def built_in(tmp_path: Path, **changes: Any) -> tuple[ResourceSpec, ...]:
         spec(number, name, None, properties=properties, requires=requires, **(short | changes))
         for number, name, properties, requires in every
     )
+
+
+def test_an_ocf_agent_is_found_by_a_monitor_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    node_broker: Broker,
+    service: FakeService,
+    start_agent: Callable[[str, str], AgentProcess],
+) -> None:
+    write_agent(tmp_path / "ocf", "Checked")
+    use_root(monkeypatch, tmp_path / "ocf", tmp_path / "cache")
+    (folder := tmp_path / "folder").mkdir()
+    agent = start_agent(node_broker.url, service.url)
+    service.wait_joined()
+    values = {"folder": str(folder), "password": "", "CheckLevel": 0, "MonitorTimeout": 10}
+    service.assign(spec(1, "ocf:test:Checked", properties=values, separate_monitor=True))
+    service.wait_state(1, S.ONLINE, 20)
+    assert len(monitors(agent)) == 1
+    (folder / "monitor.code").write_text("7")
+    assert "exit code 7" in service.wait_state(1, S.FAILED).cause
 
 
 def test_they_come_online_are_taken_over_and_go_offline_in_order(
