@@ -306,7 +306,7 @@ def _time_fields(type: ResourceType) -> dict[str, forms.Field]:
         "separate_monitor": forms.BooleanField(
             required=False,
             label="SeparateMonitor",
-            help_text="Its DLL runs in a process of its own (14 MB), from the next Online on: it may crash or hang alone.",
+            help_text="Its DLL runs in a process of its own (14 MB), from the next Online on.",
         ),
     }
 
