@@ -179,10 +179,13 @@ class RedisServer(WatchedServer):
             share = round(used / limit, 2)
             level = int(share >= NEARLY_FULL and info.get("maxmemory_policy") == "noeviction")
             self.context.show(
-                "Memory", f"{used // MIB} of {limit // MIB} MiB used", level=level, share=min(share, 1.0)
+                "Memory",
+                f"{used / MIB:.0f} of {limit / MIB:.0f} MiB used",
+                level=level,
+                share=min(share, 1.0),
             )
         else:
-            self.context.show("Memory", f"{used // MIB} MiB used")
+            self.context.show("Memory", f"{used / MIB:.0f} MiB used")
         clients, most = int(info.get("connected_clients", 0)), int(info.get("maxclients", 0))
         share = round(clients / most, 2) if most else 0.0
         self.context.show("Clients", f"{clients} of {most}", level=int(share >= NEARLY_FULL), share=share)
