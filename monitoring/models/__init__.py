@@ -15,6 +15,7 @@ from monitoring.models.topology import (
     Resource,
     ResourceType,
 )
+from monitoring.models.watching import OutageMark, WatchTime
 
 __all__ = [
     "Attempts",
@@ -29,6 +30,7 @@ __all__ = [
     "Node",
     "NodeTypes",
     "Operation",
+    "OutageMark",
     "Phase",
     "PossibleOwner",
     "PreferredOwner",
@@ -37,4 +39,5 @@ __all__ = [
     "ResourceOutput",
     "ResourceType",
     "Token",
+    "WatchTime",
 ]

@@ -37,7 +37,13 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["-seq"]
-        indexes = [models.Index(fields=["group", "-seq"]), models.Index(fields=["node", "-seq"])]
+        indexes = [
+            models.Index(fields=["group", "-seq"]),
+            models.Index(fields=["node", "-seq"]),
+            # Changes of groups' states, few among all events: for the reports of availability
+            models.Index(fields=["at"], condition=models.Q(code=1674), name="group_states_by_time"),
+            models.Index(fields=["group", "-seq"], condition=models.Q(code=1674), name="group_states"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["node", "number_at_node"],

@@ -58,6 +58,13 @@ class Operation(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["requested_at"],
+                condition=models.Q(kind__in=("maintenance", "end-maintenance")),
+                name="maintenance_by_time",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.subject}"

@@ -193,12 +193,16 @@ def _group(held: Held, group: Group, before: GroupView, decision: Decision) -> N
         held.nodes.update(
             n for n in (before.owner, after.owner) if n is not None and before.owner != after.owner
         )
-    note_group_state(held, group, after, moved=before.owner != after.owner)
+    note_group_state(held, group, before, after)
 
 
-def note_group_state(held: Held, group: Group, view: GroupView, moved: bool) -> None:
-    """Write the group's computed state where it changed: one line of the history each."""
-    state = group_state(view.resources)
+def note_group_state(held: Held, group: Group, before: GroupView, after: GroupView) -> None:
+    """Write the group's computed state where it or the owner changed: one line of the history each.
+
+    The line tells which operation stands behind it: whether a downtime was planned follows from that.
+    """
+    moved = before.owner != after.owner
+    state = group_state(after.resources)
     old = GroupState(group.last_state)
     if state == old and not moved:
         return
@@ -210,6 +214,7 @@ def note_group_state(held: Held, group: Group, view: GroupView, moved: bool) -> 
     else:
         text = f"{group.name} is {state.label}{where} (was {old.label})."
     severity = Severity.ERROR if state is GroupState.FAILED else Severity.INFORMATION
+    operation = _operation(before, after)
     journal.add(
         held,
         text,
@@ -217,7 +222,9 @@ def note_group_state(held: Held, group: Group, view: GroupView, moved: bool) -> 
         severity=severity,
         group=group,
         node=group.owner,
+        operation=operation,
         record=group.record,
+        by=operation.requested_by if operation else "",
         change=(old.label, state.label),
     )
 

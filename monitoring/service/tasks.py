@@ -17,7 +17,7 @@ from clusterweb.celery import app
 from monitoring.broker import transport
 from monitoring.core.messages import ITEMS, Id, MessageError, seal
 from monitoring.models import Cluster, Node, ProbeTime
-from monitoring.service import clock, decide, inbox, membership, publish, refusals
+from monitoring.service import clock, decide, inbox, membership, publish, refusals, watching
 from monitoring.service.lock import again, cluster_lock
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Ticker(threading.Thread):
         super().__init__(name="ticker", daemon=True)
         self._wake = threading.Event()
         self._stopped = False
-        self._forgot = float("-inf")
+        self._forgot = self._noted = float("-inf")
 
     def nudge(self) -> None:
         """A timer may have been set: look when the next one is due."""
@@ -131,6 +131,7 @@ class Ticker(threading.Thread):
         clock.catch_up(newest)  # another process may be ahead, and have set timers by its clock
         interval: float = beat_ms / 1000
         membership.look_if_due(interval)
+        self._note_if_due()
         self._forget_if_due()
         at = decide.next_wake()
         if at is not None and at <= clock.now():
@@ -138,6 +139,12 @@ class Ticker(threading.Thread):
                 decide.due(held)
             at = decide.next_wake()
         return interval if at is None else min(interval, max(0.0, at - clock.now()))
+
+    def _note_if_due(self) -> None:
+        """Reports of availability tell when nobody watched."""
+        if clock.monotonic() - self._noted >= watching.EVERY:
+            watching.note()
+            self._noted = clock.monotonic()
 
     def _forget_if_due(self) -> None:
         """Once an hour: probe times that no page shows any more go. The history stays whole."""

@@ -7,6 +7,8 @@
 {{ record.state|outcome_tone }}  the tone of how a failover or operation ended
 {{ at|offset_from:start }}        "+0.734 s": a moment by the time since another
 {{ event.seq|newest_first }}     key by which text sorts numbers, the largest first
+{{ share|percent }}              "99.987%": a share of 0 to 1, never rounded up to 100%
+{{ row|served_by }}              who served in a row of availability: (node, seconds up), the longest first
 {% story event %}                an event's sentence, the names in it linked to their pages
 """
 
@@ -19,6 +21,7 @@ from django.urls import reverse
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from monitoring.core.availability import Row
 from monitoring.core.states import Severity
 from monitoring.service.queries.history import EventRow
 from monitoring.templatetags.clusterweb import duration, icon, icon_of_type
@@ -66,6 +69,19 @@ def offset_from(at: float, start: float) -> str:
 @register.filter
 def newest_first(number: int) -> str:
     return f"{10**16 - number:017}"
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{int(share * 100_000) / 1000:.3f}%"
+
+
+@register.filter
+def served_by(row: Row) -> list[tuple[str, float]]:
+    lengths: dict[str, float] = {}
+    for stint in row.served:
+        lengths[stint.node] = lengths.get(stint.node, 0.0) + stint.up
+    return sorted(lengths.items(), key=lambda one: -one[1])
 
 
 @register.filter

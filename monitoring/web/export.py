@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from monitoring.service.queries.csv_text import harmless
 from monitoring.service.queries.history import EventRow, RecordRow
 from monitoring.web.history import FilterForm, read_page
 
@@ -66,7 +67,7 @@ async def _lines(tab: str, form: FilterForm) -> AsyncIterator[str]:
 def _written(writer: Any, rows: Iterable[EventRow | RecordRow]) -> Iterator[str]:
     for row in rows:
         values = _event(row) if isinstance(row, EventRow) else _record(row)
-        yield writer.writerow([_harmless(value) for value in values])
+        yield writer.writerow([harmless(value) for value in values])
 
 
 def _event(row: EventRow) -> tuple[Any, ...]:
@@ -87,10 +88,3 @@ def _record(row: RecordRow) -> tuple[Any, ...]:
 
 def _time(at: float | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-
-
-def _harmless(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula, made a text again by an apostrophe."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value

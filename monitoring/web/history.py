@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django import forms
@@ -23,7 +24,9 @@ from monitoring.service.queries import history
 from monitoring.web import charts
 from monitoring.web.context import for_role, live_from
 
-TABS = {"failovers": "Failovers", "events": "Events"}
+TABS = {"failovers": "Failovers", "events": "Events", "availability": "Availability"}
+SHARED = ("group",)
+"""The filter that every tab has."""
 SPANS = [("", "Any time"), ("3600", "Last hour"), ("86400", "Last day"), ("604800", "Last week")]
 
 
@@ -110,7 +113,7 @@ def page(request: HttpRequest, tab: str) -> HttpResponse:
     kept = _kept(request)
     context = {
         "tab": tab,
-        "tabs": [(name, label, _address(name, kept, ("kind", "severity"))) for name, label in TABS.items()],
+        "tabs": tabs(kept),
         "form": form,
         "page": rows,
         "first": before is None,
@@ -183,9 +186,20 @@ def _kept(request: HttpRequest) -> dict[str, str]:
     }
 
 
-def _address(tab: str, kept: dict[str, str], without: tuple[str, ...] = ()) -> str:
+def tabs(kept: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Name, label and address of each tab; what both tabs can be asked for stays in the address."""
+    lists = set(FilterForm.base_fields) - {"kind", "severity"}
+    asked = {name: kept if name in ("failovers", "events") else _only(kept, SHARED) for name in TABS}
+    return [(name, label, _address(name, _only(asked[name], lists))) for name, label in TABS.items()]
+
+
+def _only(kept: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    return {name: value for name, value in kept.items() if name in names}
+
+
+def _address(tab: str, kept: Mapping[str, str]) -> str:
     name = {"failovers": "history", "events": "history_events"}.get(tab, tab)
-    return reverse(name, query={k: v for k, v in kept.items() if k not in without} or None)
+    return reverse(name, query=dict(kept) or None)
 
 
 def _number(text: str | None) -> int | None:

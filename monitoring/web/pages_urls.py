@@ -10,6 +10,7 @@ from django.urls import path
 
 from monitoring.web import (
     access,
+    availability,
     cluster_settings,
     exchange_form,
     export,
@@ -63,5 +64,9 @@ urlpatterns = [
     path("history/events/", history.page, {"tab": "events"}, name="history_events"),
     path("history/failovers.csv", export.csv_file, {"tab": "failovers"}, name="failovers_csv"),
     path("history/events.csv", export.csv_file, {"tab": "events"}, name="events_csv"),
+    path("history/availability/", availability.page, name="availability"),
+    path("history/availability.csv", availability.file, {"form": "csv"}, name="availability_csv"),
+    path("history/availability.json", availability.file, {"form": "json"}, name="availability_json"),
+    path("history/outages/<int:number>/mark/", availability.mark, name="outage_mark"),
     path("history/<int:pk>/", history.record, name="record"),
 ]

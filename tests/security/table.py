@@ -93,6 +93,10 @@ HTTP: dict[str, Row] = {
     "history/events/": page(),
     "history/failovers.csv": page(),
     "history/events.csv": page(),
+    "history/availability/": page(),
+    "history/availability.csv": page(),
+    "history/availability.json": page(),
+    "history/outages/<int:number>/mark/": form(OPERATOR, 422),
     "history/<int:pk>/": page(),
     # The dashboard: actions. 422: the number of the newest event that was shown is missing
     "groups/<int:pk>/move/": form(OPERATOR, 422),
@@ -198,6 +202,8 @@ HTTP: dict[str, Row] = {
     "api/v1/resources/<str:resource>/fail": act(),
     "api/v1/operations/<int:id>": read(),
     "api/v1/events": read(),
+    "api/v1/availability": read(),
+    "api/v1/outages/<int:number>/mark": act(status=400),
     "api/v1/records": read(),
     "api/v1/records/<int:id>": read(),
     # Nothing is there, for whom may look; an empty method is any

@@ -33,6 +33,8 @@ from monitoring.models import (
 from monitoring.models.roles import Role, ensure_roles, grant
 
 ONLINE_AT = 7_300.0
+COMMISSIONED = 800_000.0
+"""Seconds ago that the groups came online for the first time."""
 PASSWORD = "correct horse battery"
 EXCHANGE_TREE: tuple[tuple[str, str, tuple[str, ...], float, float], ...] = (
     ("IP Address", "IP Address", (), 0.02, 0.05),
@@ -228,10 +230,34 @@ def _history(made: Seeded, now: float) -> None:
         record.save()
         made.records.append(record)
     _failures(made, now)
+    _states(made, now)
     for number, line in enumerate(sorted(made.lines, key=lambda line: line.at), start=1):
         line.seq = number
     Event.objects.bulk_create(made.lines)
     Cluster.objects.update(last_event=len(made.lines))
+
+
+def _states(made: Seeded, now: float) -> None:
+    """How the states of the groups changed: they came up long ago, and went down for each passage."""
+    for name, node in (("EVS1", "NODE1"), ("EVS2", "NODE2"), ("FILES", "NODE1")):
+        _state(made, now - COMMISSIONED, name, node, ("Offline", "Online"))
+    for record in made.records:
+        end = "Failed" if record.group_name == "FILES" else "Online"
+        _state(made, record.started, record.group_name, record.source, ("Online", "Pending"), record)
+        assert record.finished is not None
+        _state(made, record.finished, record.group_name, record.target, ("Pending", end), record)
+
+
+def _state(
+    made: Seeded,
+    at: float,
+    group: str,
+    node: str,
+    change: tuple[str, str],
+    record: FailoverRecord | None = None,
+) -> None:
+    text = f"{group} is {change[1]} on {node} (was {change[0]})."
+    event(made, at, text, group, made.nodes[node], record, code=1674, change=change)
 
 
 def _failures(made: Seeded, now: float) -> None:
@@ -358,6 +384,7 @@ def event(
     by: str = "",
     severity: Severity = Severity.INFORMATION,
     resource: Resource | None = None,
+    change: tuple[str, str] = ("", ""),
 ) -> Event:
     """A line of the history; it gets its number when all are written, by its time."""
     line = Event(
@@ -372,7 +399,10 @@ def event(
         record=record,
         resource=resource,
         resource_name=resource.name if resource else "",
+        operation=record.operation if record else None,
         requested_by=by,
+        state_from=change[0],
+        state_to=change[1],
     )
     made.lines.append(line)
     return line

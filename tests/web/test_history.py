@@ -15,6 +15,7 @@ from monitoring.models import Dependency, Event, FailoverRecord, Group, Phase
 from monitoring.models.roles import Role
 from monitoring.service import clock
 from monitoring.service.queries import history as read
+from monitoring.service.queries.csv_text import harmless
 from monitoring.web import charts, export, history
 from tests.web import seed
 from tests.web.conftest import Browser
@@ -186,12 +187,12 @@ def test_the_export_holds_what_the_filter_shows_and_all_of_it(
 
 @pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1"])
 def test_a_cell_that_a_spreadsheet_would_calculate_is_made_text(text: str) -> None:
-    assert export._harmless(text) == f"'{text}"
+    assert harmless(text) == f"'{text}"
 
 
 def test_plain_cells_are_exported_as_they_are() -> None:
-    assert export._harmless("EVS1 - moved") == "EVS1 - moved"
-    assert export._harmless(-3) == -3
+    assert harmless("EVS1 - moved") == "EVS1 - moved"
+    assert harmless(-3) == -3
 
 
 def test_names_in_a_line_link_to_their_pages_and_nothing_in_it_is_markup(

@@ -22,7 +22,7 @@ from django.db import DatabaseError
 
 from monitoring.api import reads, schema, types
 from monitoring.core.model import Refused
-from monitoring.management import fencing, listings
+from monitoring.management import availability, fencing, listings
 from monitoring.management import topology as topology_commands
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
@@ -93,6 +93,7 @@ class Command(BaseCommand):
         add("evict", "Remove a node from the cluster", acting, "node")
         topology_commands.add_commands(add, shown)
         fencing.add_commands(add, shown, acting)
+        availability.add_commands(add, shown)
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
         add("node-key", "Print the key that the agent of a node needs", shown, "node")
@@ -182,6 +183,14 @@ class Command(BaseCommand):
         rows = history.records(wanted, limit=options["limit"], node_name=node).rows
         records = [schema.of_record(row) for row in rows]
         self._show(options, records, lambda: listings.record_table(records, self.style))
+
+    # Availability
+
+    def _availability(self, options: dict[str, Any]) -> None:
+        availability.show(options, partial(self._show, options), self.style)
+
+    def _mark_outage(self, options: dict[str, Any]) -> None:
+        availability.mark(options, _who(), partial(self._show, options))
 
     # Setting up
 
