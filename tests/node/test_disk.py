@@ -54,7 +54,7 @@ def test_a_disk_is_given_up_with_the_lease_whoever_holds_it(
     holder = subprocess.Popen(["sleep", "60"], cwd=tmp_path / "mnt")
     service.answers = service.answers_http = False
     until(lambda: is_gone(tmp_path, image), 15, "the agent has unmounted it")
-    assert holder.wait(5) == -signal.SIGTERM
+    assert holder.wait(5) == -signal.SIGKILL
 
 
 def test_a_disk_stays_mounted_while_its_agent_is_replaced(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from monitoring.resource_dlls.api import PropertyError, ResourceError
-from monitoring.resource_dlls.conformance import check
 from monitoring.resource_dlls.physical_disk import (
     bootblock,
     fence,
@@ -27,10 +25,10 @@ from monitoring.resource_dlls.physical_disk import (
 )
 from monitoring.resource_dlls.physical_disk.dll import PhysicalDisk
 from monitoring.resource_dlls.physical_disk.reservation import Reservation
-from monitoring.resource_dlls.programs import Done, run_for
+from monitoring.resource_dlls.programs import Done
 from tests.resource_dlls import disks
 from tests.resource_dlls.context import call, online, wait_until
-from tests.resource_dlls.disks import disk, is_mounted, told, unopened
+from tests.resource_dlls.disks import disk, is_mounted, told
 
 pytestmark = disks.needs_root
 
@@ -47,18 +45,7 @@ def device(image: Path) -> Iterator[str]:
         yield node
 
 
-def holder(code: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """A process that runs `code`, and has said that it is ready."""
-    argv = [sys.executable, "-c", f"import sys, time, signal, os\n{code}\nprint(flush=True)\ntime.sleep(60)"]
-    process = subprocess.Popen([*argv, *map(str, arguments)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
-
-
 RUN_FOR = "monitoring.resource_dlls.physical_disk.mounting.run_for"
-OPEN_FILE = "file = open(sys.argv[1] + '/held', 'w')"
-DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + OPEN_FILE
 
 
 def test_an_image_is_mounted_while_the_disk_is_online_and_nothing_of_it_stays(
@@ -306,130 +293,6 @@ def test_how_full_it_is_is_shown_and_warned_about(tmp_path: Path, image: Path) -
         assert facts["Inodes"].text.endswith("inodes used")
 
 
-def test_processes_that_hold_a_disk_are_named_and_ended(tmp_path: Path, image: Path) -> None:
-    with online(disk(tmp_path, image, BusyTimeout=100)) as resource:
-        place = tmp_path / "mnt"
-        mapper = "import mmap; f = open(sys.argv[1] + '/map', 'w+b'); f.truncate(4096)\n"
-        mapper += "m = mmap.mmap(f.fileno(), 4096); os.closerange(f.fileno(), f.fileno() + 9); os.chdir('/')"
-        processes = [holder(DEAF, place), holder("os.chdir(sys.argv[1])", place), holder(mapper, place)]
-        call(resource.offline)
-        assert not is_mounted(tmp_path)
-        text = told(resource)
-        for process, what in zip(
-            processes, ("the open file", "its working directory", "the mapped file"), strict=True
-        ):
-            assert f"process {process.pid} (" in text and what in text
-            assert process.wait(5) in (-9, -15)
-
-
-def test_an_offline_that_waits_for_processes_says_so_and_ends_with_them(tmp_path: Path, image: Path) -> None:
-    with online(disk(tmp_path, image, BusyProcesses="wait")) as resource:
-        process = subprocess.Popen(["sleep", "1"], cwd=tmp_path / "mnt")
-        call(resource.offline)
-        assert process.wait() == 0
-        assert f"process {process.pid} (sleep 1) by its working directory" in told(resource)
-        assert not is_mounted(tmp_path)
-
-
-def test_processes_that_are_left_alone_write_nothing_to_a_disk_that_is_given_up(
-    tmp_path: Path, image: Path
-) -> None:
-    with online(disk(tmp_path, image, BusyProcesses="leave")) as resource:
-        writes = f"{OPEN_FILE}\nos.dup2(file.fileno(), 9)"
-        process = holder(writes, tmp_path / "mnt")
-        with pytest.raises(ResourceError, match=f"is held by process {process.pid}"):
-            call(resource.offline)
-        assert is_mounted(tmp_path)
-        call(resource.terminate)
-        assert not is_mounted(tmp_path) and process.poll() is None
-        assert "takes no more writes from it" in told(resource)
-        with pytest.raises(OSError, match="Input/output error"):
-            Path(f"/proc/{process.pid}/fd/9").write_text("must not arrive")
-        process.kill()
-        process.wait()
-
-
-def test_a_copy_of_the_mount_in_another_namespace_is_unmounted_too(tmp_path: Path, device: str) -> None:
-    with online(disk(tmp_path, device)) as resource:
-        other = subprocess.Popen(["unshare", "-m", "sleep", "60"])
-        wait_until(lambda: mountinfo.command_of(other.pid) == "sleep 60")
-        call(resource.offline)
-        assert other.poll() is None
-        assert not any(mount.source == device for mount in mountinfo.mounts(other.pid))
-        assert bootblock.read(device) == Reservation(1, "GROUP", "NODE1", 1, held=False)
-        other.kill()
-        other.wait()
-
-
-def test_what_a_dead_agent_left_mounted_is_swept(tmp_path: Path, image: Path) -> None:
-    resource = disk(tmp_path, image)
-    call(resource.online)
-    resource._drop_locks()  # type: ignore[attr-defined]  # the kernel does that with a dead agent's
-    assert is_mounted(tmp_path)
-    PhysicalDisk.sweep(tmp_path / "NODE1")
-    assert not is_mounted(tmp_path)
-    assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout == b""
-    PhysicalDisk.sweep(tmp_path / "NODE1")
-
-
-def test_a_mounted_disk_is_taken_over_by_the_next_agent(tmp_path: Path, image: Path) -> None:
-    first = disk(tmp_path, image)
-    call(first.online)
-    first._drop_locks()  # type: ignore[attr-defined]  # the kernel does that with a dead agent's
-    second = unopened(tmp_path, image)
-    assert call(second.adopt) and call(second.is_alive)
-    other = disk(tmp_path, image, "NODE2", epoch=2)
-    other._values["Path"] = str(tmp_path / "other")
-    with pytest.raises(ResourceError, match="is locked: another node has it"):
-        call(other.online)
-    call(second.offline)
-    assert not is_mounted(tmp_path)
-
-
-def test_a_disk_that_was_unmounted_while_no_agent_was_there_has_failed(tmp_path: Path, image: Path) -> None:
-    first = disk(tmp_path, image)
-    call(first.online)
-    first._drop_locks()  # type: ignore[attr-defined]
-    subprocess.run(["umount", tmp_path / "mnt"], check=True)
-    second = unopened(tmp_path, image)
-    with pytest.raises(ResourceError, match="is not mounted any more"):
-        call(second.adopt)
-    call(second.terminate)
-    assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout == b""
-
-
-def test_an_online_that_is_given_up_leaves_nothing_mounted(
-    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resource = disk(tmp_path, image)
-
-    def interrupted(context: Any, argv: list[str], *more: Any, **named: Any) -> Done:
-        if argv[0] == "mount":
-            call(resource.terminate)
-        return run_for(context, argv, *more, **named)
-
-    monkeypatch.setattr(RUN_FOR, interrupted)
-    with pytest.raises(ResourceError):
-        call(resource.online)
-    call(resource.terminate)  # as the monitor does after an interrupted call has returned
-    assert not is_mounted(tmp_path)
-    assert subprocess.run(["losetup", "-j", image], capture_output=True).stdout == b""
-
-
-def test_a_note_of_an_earlier_boot_is_not_believed(tmp_path: Path, image: Path) -> None:
-    resource = disk(tmp_path, image)
-    call(resource.online)
-    note = tmp_path / "NODE1" / left.FILE
-    text = note.read_text()
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    note.write_text(text.replace(boot, "earlier"))
-    PhysicalDisk.sweep(tmp_path / "NODE1")
-    assert is_mounted(tmp_path)  # it may be another's by now
-    note.write_text(text)
-    call(resource.terminate)
-    assert not is_mounted(tmp_path)
-
-
 def test_the_file_systems_own_protection_is_turned_on_where_it_is_wanted(
     tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,26 +351,6 @@ def test_an_export_is_known_by_its_source_and_its_place() -> None:
     assert not note.is_mine(dataclasses.replace(nfs, source="server:/other"))
 
 
-def test_a_lock_that_cannot_be_given_back_does_not_keep_the_disk_mounted(
-    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on an NFS whose server is away: the thread is left behind, and the disk is taken down."""
-    monkeypatch.setattr("monitoring.resource_dlls.physical_disk.dll.DROP_S", 0.1)
-    resource = disk(tmp_path, image)
-    call(resource.online)
-    claim, release = resource._claim, threading.Event()  # type: ignore[attr-defined]
-    drop = claim.drop
-
-    def hanging() -> None:
-        drop()
-        release.wait(10)
-
-    monkeypatch.setattr(claim, "drop", hanging)
-    threading.Timer(1.0, release.set).start()
-    call(resource.terminate)
-    assert not is_mounted(tmp_path)
-
-
 @pytest.mark.parametrize(
     "name,value,text",
     [
@@ -530,8 +373,3 @@ def test_who_is_not_root_is_told_so(tmp_path: Path, image: Path, monkeypatch: py
     resource = disk(tmp_path, image)
     with pytest.raises(ResourceError, match="can be mounted by root only, and the agent of NODE1 is not"):
         call(resource.online)
-
-
-def test_a_mounted_disk_conforms_to_the_plugin_api(tmp_path: Path, image: Path) -> None:
-    report = check("Physical Disk", {"Path": str(tmp_path / "mnt"), "Device": str(image)})
-    assert report.passed, str(report)

@@ -242,7 +242,11 @@ class PhysicalDisk(ResourceDLL):
             self._outer.check(own)
         if (note := left.noted(self.context.state_dir)) is not None:
             looking.check_device(note, own)
-        return looking.test(self.disk, self.context.node)
+        try:
+            return looking.test(self.disk, self.context.node)
+        except ResourceError:
+            self._look()  # it may have been unmounted just now, which says more
+            raise
 
     def _show(self, usage: looking.Usage) -> None:
         """How full it is, and how it is kept from other nodes."""

@@ -31,8 +31,8 @@ LOOK_AGAIN_S = 0.5
 SETTLE_S = 2.0
 """How long the kernel may still use a device that is unmounted, before somebody else is suspected."""
 PAUSE_S = 0.05
-FORCE_GRACE_S = 1.0
-"""Terminate is in a hurry: holders have at most this long."""
+FLUSH_WITHIN_S = 0.2
+"""How long Terminate writes what is in memory: the margin after a lease is 0.5 s by default."""
 SHUTDOWN = 0x8004587D
 """ioctl(2), _IOR('X', 125, __u32): EXT4_IOC_SHUTDOWN, the same of XFS, f2fs and others."""
 FLUSH, NO_LOG_FLUSH = 0, 2
@@ -64,8 +64,8 @@ def take_down(state_dir: Path, voice: Voice, *, force: bool) -> None:
     note = left.noted(state_dir)
     if note is None:
         return
-    if force and mounted_at(note) and _has_lost(note) and shut_down(note.path, NO_LOG_FLUSH):
-        voice.log(f"{note.path} has another owner: what was not yet written to it is dropped")
+    if force:
+        _stop_writes(note, voice)
     unmounting = _Unmounting(note, voice, force)
     unmounting.run()
     voice.still()
@@ -78,6 +78,32 @@ def take_down(state_dir: Path, voice: Voice, *, force: bool) -> None:
 def mounted_at(note: Left) -> list[str]:
     """Where in this namespace the disk is mounted, the newest first."""
     return [mount.path for mount in reversed(mountinfo.mounts()) if note.is_mine(mount)]
+
+
+def _stop_writes(note: Left, voice: Voice) -> None:
+    """The lease may be over: unmounting must not go on to write for longer than a moment.
+
+    What was synced is on the disk, as after a crash. A file system that cannot be shut down is
+    unmounted with all that it has to write.
+    """
+    paths = mounted_at(note) if note.node else []
+    if not paths:
+        return
+    if _has_lost(note):
+        reason = "has another owner"
+    elif _flush(paths[0]):
+        return
+    else:
+        reason = f"could not be written within {FLUSH_WITHIN_S:g} s"
+    if shut_down(paths[0], NO_LOG_FLUSH):
+        voice.log(f"{note.path} {reason}: what was not yet written to it is dropped")
+
+
+def _flush(path: str) -> bool:
+    try:
+        return run(["sync", "--file-system", path], FLUSH_WITHIN_S).code == 0
+    except ResourceError:
+        return False
 
 
 def _has_lost(note: Left) -> bool:
@@ -102,6 +128,7 @@ class _Unmounting:
 
     def run(self) -> None:
         note = self._note
+        settled_at = time.monotonic() + SETTLE_S
         while paths := mounted_at(note):
             self._voice.still()
             options = ["-f"] if self._force and not note.node else []  # NFS: give up what waits
@@ -109,31 +136,32 @@ class _Unmounting:
             if done.code != 0 and mountinfo.at(paths[0]) is not None:
                 if "busy" not in done.output:
                     raise ResourceError(f"{paths[0]} cannot be unmounted: {done.last_line}")
-                self._deal_with_holders()
+                self._deal_with_holders(settled_at)
         holders.unmount_elsewhere(note.is_mine, lambda argv: run(argv, UMOUNT_S))
         settled_at = time.monotonic() + SETTLE_S
         while not self._is_cut_off and self._is_used():
             self._voice.still()
-            if time.monotonic() < settled_at and not holders.find(note.is_mine):
-                time.sleep(PAUSE_S)
-            else:
-                self._deal_with_holders()
+            self._deal_with_holders(settled_at)
 
     def _is_used(self) -> bool:
         note = self._note
         return bool(note.node) and note.has_loop and Path(note.node).exists() and device.is_used(note.node)
 
-    def _deal_with_holders(self) -> None:
-        """Do about those who hold it what the property says."""
+    def _deal_with_holders(self, settled_at: float) -> None:
+        """Do about those who hold it what the property says. Where nobody is seen to hold it, what has just
+        ended may not be gone yet."""
         note = self._note
         found = holders.find(note.is_mine)
+        if not found and not holders.beneath(mounted_at(note)) and time.monotonic() < settled_at:
+            time.sleep(PAUSE_S)
+            return
         text = f"{note.path} is held by {self._in_words(found)}"
         if text != self._told:
             self._voice.log(text)
             self._told = text
         self._voice.progress(text)
         if found and (note.busy == END or (note.busy == WAIT and self._force)):
-            holders.end(found, min(note.grace_s, FORCE_GRACE_S) if self._force else note.grace_s)
+            holders.end(found, 0.0 if self._force else note.grace_s)
             if not holders.find(note.is_mine):
                 return
         elif note.busy == WAIT and not self._force:
@@ -150,7 +178,8 @@ class _Unmounting:
         others = holders.beneath(paths) + [
             f"the agent's {it}" for it in holders.own_files(self._note.is_mine)
         ]
-        return ", ".join(others) or device.used_where(self._note.node) or "something that cannot be seen"
+        elsewhere = "" if paths or not self._note.node else device.used_where(self._note.node)
+        return ", ".join(others) or elsewhere or "something that cannot be seen"
 
     def _cut_off(self, text: str) -> None:
         """Holders stay: nothing of theirs may be written any more."""
