@@ -89,6 +89,7 @@ def started(agent: str, case: Case) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.timeout(300)
 def test_agents_that_take_seconds_for_each_start_and_stop_conform(
     agents: Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +98,7 @@ def test_agents_that_take_seconds_for_each_start_and_stop_conform(
         for agent, make in PATIENT_OCF.items():
             case = make(ends.enter_context(made_place(monkeypatch)))
             running[agent] = ends.enter_context(started(agent, case))
-        said = {agent: command.communicate(timeout=110)[0] for agent, command in running.items()}
+        said = {agent: command.communicate(timeout=270)[0] for agent, command in running.items()}
     failed = [said[agent] for agent, command in running.items() if command.returncode != 0]
     assert not failed, "\n".join(failed)
     passed = f": {len(PATIENT_CHECKS)} pass"
