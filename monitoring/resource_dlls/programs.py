@@ -47,10 +47,16 @@ def path_of(program: str) -> str:
     return found
 
 
-def run(argv: Sequence[str], seconds: float, given: str = "") -> Done:
+def run(
+    argv: Sequence[str],
+    seconds: float,
+    given: str = "",
+    waiting: Callable[[float], None] | None = None,
+) -> Done:
     """Run a short program to its end; ResourceError where it takes longer than `seconds`.
 
-    `given` is what it reads: what must not be seen in a list of processes.
+    `given` is what it reads: what must not be seen in a list of processes. `waiting` is called
+    every second with the seconds gone by.
     """
     process = subprocess.Popen(
         [path_of(argv[0]), *argv[1:]],
@@ -61,12 +67,21 @@ def run(argv: Sequence[str], seconds: float, given: str = "") -> Done:
         errors="replace",
         env=os.environ | ENVIRONMENT,
     )
-    try:
-        output, _ = process.communicate(given, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise ResourceError(f"`{' '.join(argv)}` did not return within {seconds:g} s") from None
-    return Done(process.returncode, output)
+    begun = time.monotonic()
+    while True:
+        left = begun + seconds - time.monotonic()
+        try:
+            output, _ = process.communicate(given, timeout=min(left, 1.0) if waiting else left)
+            return Done(process.returncode, output)
+        except subprocess.TimeoutExpired:
+            if waiting is None or left <= 1.0:
+                process.kill()
+                raise ResourceError(f"`{' '.join(argv)}` did not return within {seconds:g} s") from None
+        try:
+            waiting(time.monotonic() - begun)
+        except BaseException:
+            process.kill()
+            raise
 
 
 def run_for(

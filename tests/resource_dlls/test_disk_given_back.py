@@ -73,6 +73,23 @@ def test_terminate_drops_what_cannot_be_written_in_time_and_keeps_what_was_synce
         assert not (tmp_path / "mnt" / "late").exists()
 
 
+def test_an_offline_that_has_much_to_write_says_so(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is slow is not to be had here: `sync` is."""
+    with online(disk(tmp_path, image)) as resource:
+        said: list[str] = []
+        monkeypatch.setattr(resource.context, "progress", said.append)
+        slow = tmp_path / "bin" / "sync"
+        slow.parent.mkdir()
+        slow.write_text("#!/bin/sh\nsleep 1.3\n")
+        slow.chmod(0o755)
+        monkeypatch.setenv("PATH", str(slow.parent), prepend=":")
+        call(resource.offline)
+        assert said[0] == f"writing what is in memory to {tmp_path}/mnt, for 1 s so far"
+        assert not is_mounted(tmp_path)
+
+
 def test_terminate_keeps_what_can_be_written_in_time(
     tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,8 @@ END, WAIT, LEAVE = "end them", "wait", "leave"
 BUSY_CHOICES = (END, WAIT, LEAVE)
 
 UMOUNT_S = 25.0
-"""Seconds that umount may take: it writes what is still in memory."""
+"""Seconds that umount may take: next to nothing is left to write."""
+WRITE_ALL_S = 3600.0
 LOOK_AGAIN_S = 0.5
 SETTLE_S = 2.0
 """How long the kernel may still use a device that is unmounted, before somebody else is suspected."""
@@ -66,6 +67,8 @@ def take_down(state_dir: Path, voice: Voice, *, force: bool) -> None:
         return
     if force:
         _stop_writes(note, voice)
+    else:
+        _write_all(note, voice)
     unmounting = _Unmounting(note, voice, force)
     unmounting.run()
     voice.still()
@@ -97,6 +100,17 @@ def _stop_writes(note: Left, voice: Voice) -> None:
         reason = f"could not be written within {FLUSH_WITHIN_S:g} s"
     if shut_down(paths[0], NO_LOG_FLUSH):
         voice.log(f"{note.path} {reason}: what was not yet written to it is dropped")
+
+
+def _write_all(note: Left, voice: Voice) -> None:
+    """Unmounting would do it without a word, and an Offline that is silent for too long is ended."""
+
+    def tell(seconds: float) -> None:
+        voice.still()
+        voice.progress(f"writing what is in memory to {note.path}, for {seconds:.0f} s so far")
+
+    for path in mounted_at(note)[:1]:
+        run(["sync", "--file-system", path], WRITE_ALL_S, waiting=tell)
 
 
 def _flush(path: str) -> bool:
