@@ -92,6 +92,8 @@ def inner(server: Daemons, type_name: str) -> int:
 
 def test_mail_is_sent_and_read_encrypted_on_every_port(server: Daemons, certificate: Certificate) -> None:
     server.online(*TYPES, **certificate.properties())
+    assert call(server.resources[SMTP].looks_alive)
+    assert server.contexts[SMTP].facts["Queue"].text == "empty"
     trusting = certificate.client()
     with smtplib.SMTP(server.address, 25, timeout=10) as client:  # another mail server
         client.starttls(context=trusting)
@@ -178,6 +180,8 @@ def test_what_was_acknowledged_waits_on_the_disk_and_is_delivered_by_the_next_no
     call(server.resources[STORE].terminate)
     server.send("while the store is away")
     wait_until(lambda: "status=deferred" in server.contexts[SMTP].output())
+    assert call(server.resources[SMTP].looks_alive)
+    assert server.contexts[SMTP].facts["Queue"].text == "1 mail waits"
     os.kill(inner(server, SMTP), signal.SIGKILL)  # the node dies: nothing is tidied up
     wait_until(lambda: not left_running(folder))
     (server.disk / "postfix" / "pid" / "master.pid").write_text("1\n")

@@ -7,6 +7,7 @@ wherever the group is next. It delivers to the group's Information Store by LMTP
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ QUEUES = [
     "saved",
     "trace",
 ]
+WAITING = ("incoming", "active", "deferred", "hold")
+COUNTED_MAILS = 100_000
 TOOL_WITHIN_S = 5.0
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _RELAY = re.compile(r"(\[[A-Za-z0-9.:-]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
@@ -155,6 +158,14 @@ class PostfixSMTP(EncryptedDaemon):
             unit="MiB",
             help="the largest mail that is taken",
         ),
+        Property(
+            "QueueWarning",
+            kind="int",
+            default=500,
+            minimum=1,
+            unit="mails",
+            help="a warning is shown while so many wait to be delivered",
+        ),
         *certificate.PROPERTIES,
     )
 
@@ -257,6 +268,13 @@ class PostfixSMTP(EncryptedDaemon):
             return done.stderr.strip().rpartition("\n")[2]
         return ""
 
+    def looks_alive(self) -> bool:
+        waiting = _count(self.disk / "postfix")
+        level = int(waiting >= self["QueueWarning"])
+        text = f"{waiting} mail{'s wait' if waiting > 1 else ' waits'}" if waiting else "empty"
+        self.context.show("Queue", text, level=level)
+        return super().looks_alive()
+
     async def converse(self, door: Door) -> bytes:
         login = Login(accounts.PROBE, accounts.probe_password(self.store_run))
         presented, refusal = await probes.smtp(door, login)
@@ -275,6 +293,17 @@ def _prepare_queue(queue: Path, uid: int, gid: int, drop: int) -> None:
     for folder in ("pid", "public", "private"):
         for left in (queue / folder).iterdir():
             left.unlink()
+
+
+def _count(queue: Path) -> int:
+    """Mails that are not delivered yet, COUNTED_MAILS at most, in whatever folders they are spread over."""
+    found = 0
+    for name in WAITING:
+        for _, _, files in os.walk(queue / name):
+            found += len(files)
+            if found >= COUNTED_MAILS:
+                return COUNTED_MAILS
+    return found
 
 
 def _listed(text: str | None) -> list[str]:
