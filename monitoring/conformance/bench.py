@@ -221,4 +221,5 @@ class Bench:
         except Exception:
             logging.getLogger(__name__).exception("the suite's node could not be stopped")
         self.record.end()
+        self._services.close()
         await in_thread(lambda: marks.end_marked(str(self.home)))

@@ -114,6 +114,13 @@ class Services:
             self._loop.call_soon_threadsafe(self._processes.told, child, early)
         return child
 
+    def close(self) -> None:
+        """Nothing is started any more: the parent leaves, and no other takes its place."""
+        with self._lock:
+            self._preload = ()
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+
     def _connect(self) -> socket.socket:
         """The socket to a living parent. Holds the lock."""
         if self._socket is None:

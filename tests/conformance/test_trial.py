@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
 from monitoring.node import marks
 from monitoring.resource_dlls.api import ResourceError
-from monitoring.resource_dlls.conformance import InputError, resource
+from monitoring.resource_dlls.conformance import InputError, check, resource
 from tests.conformance import types
 from tests.resource_dlls.context import free_address
 
@@ -32,6 +34,14 @@ def test_a_resource_is_called_by_hand_and_taken_down_at_the_end() -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address, port))
     assert not pid_lives(pid)
+
+
+def test_nothing_of_the_suites_own_nodes_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    report = check(types.Warm, {"Port": some_port()}, checks=["cycle", "sweep"])
+    assert report.passed, report
+    time.sleep(0.3)  # a warm parent that is started again takes less
+    assert list(tmp_path.iterdir()) == []
 
 
 def pid_lives(pid: int) -> bool:

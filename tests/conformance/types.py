@@ -86,6 +86,12 @@ class Plain(ResourceDLL):
         return self.held is not None
 
 
+class Warm(Good):
+    """Its node keeps a warm parent, as it has libraries to load."""
+
+    warm_modules = ("json",)
+
+
 class OnlineAtOpen(Good):
     async def open(self) -> None:
         await self.online()
