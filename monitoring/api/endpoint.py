@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import msgspec
 from django.contrib.auth.decorators import login_not_required
@@ -107,9 +107,16 @@ def _answer(
 def _input(request: HttpRequest, asked: type[AskedT]) -> AskedT:
     try:
         if request.method in SAFE_METHODS:
-            return msgspec.convert(request.GET.dict(), asked, strict=False)
+            return msgspec.convert(_query(request, asked), asked, strict=False)
         return msgspec.json.decode(request.body or b"{}", type=asked)
     except msgspec.ValidationError as error:
         raise invalid(error) from None
     except msgspec.DecodeError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"The body is no JSON: {error}.") from None
+
+
+def _query(request: HttpRequest, asked: type[msgspec.Struct]) -> dict[str, Any]:
+    """The query by name: the last value of each, all of those that may be given several times."""
+    hints = get_type_hints(asked)
+    several = {name for name, hint in hints.items() if get_origin(hint) is tuple}
+    return {name: values if name in several else values[-1] for name, values in request.GET.lists() if values}

@@ -38,6 +38,17 @@ class OutputQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait: Annotated[float, msgspec.Meta(ge=0, le=10)] = 3.0
 
 
+Names = Annotated[tuple[Annotated[str, msgspec.Meta(max_length=255)], ...], msgspec.Meta(max_length=50)]
+
+
+class WhatIfQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nodes that `fail` or are drained, and resources that break on every node; each several times."""
+
+    fail: Names = ()
+    drain: Names = ()
+    disk: Names = ()
+
+
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Events after number `since`, oldest first; without it newest first, below `before`."""
 

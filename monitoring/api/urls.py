@@ -68,6 +68,7 @@ urlpatterns: list[URLPattern] = [
     ),
     path("types", types.all_types, name="types"),
     path("types/<str:type>", types.one_type, name="type"),
+    path("what-if", views.what_if, name="what_if"),
     path("operations/<int:id>", views.operation, name="operation"),
     path("events", views.events, name="events"),
     path("records", views.records, name="records"),

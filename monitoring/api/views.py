@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from monitoring.api import reads, schema
+from monitoring.api import reads, schema, what_ifs
 from monitoring.api import requests as ask
 from monitoring.api.auth import name_of
 from monitoring.api.endpoint import ANY, Reply, endpoint
@@ -60,6 +60,11 @@ def resource(user: User, asked: ask.Nothing, resource: str) -> object:
 @endpoint("GET", Role.OPERATOR, ask.OutputQuery)
 def output(user: User, asked: ask.OutputQuery, resource: str) -> object:
     return reads.output(resource, asked.wait)
+
+
+@endpoint("GET", Role.VIEWER, ask.WhatIfQuery)
+def what_if(user: User, asked: ask.WhatIfQuery) -> object:
+    return what_ifs.answer(asked.fail, asked.drain, asked.disk)
 
 
 @endpoint("GET", Role.VIEWER, ask.Nothing)

@@ -62,10 +62,11 @@ def _loads() -> tuple[Load, ...]:
     for store in Resource.objects.filter(properties__has_key=STORAGE_GROUPS):
         weights[store.group_id] += store.storage_groups
     rows = Group.objects.values_list("pk", "owner_id", "anti_affinity")
-    return tuple(Load(pk, owner, _classes(text), weights[pk]) for pk, owner, text in rows)
+    return tuple(Load(pk, owner, classes(text), weights[pk]) for pk, owner, text in rows)
 
 
-def _classes(text: str) -> frozenset[str]:
+def classes(text: str) -> frozenset[str]:
+    """Names of the classes of groups that should be kept apart, as an administrator wrote them."""
     return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
 
 
@@ -130,7 +131,7 @@ class GroupRows:
             given_up=group.given_up,
             transit=_transit(group),
             operation=_intent(group),
-            anti_affinity=_classes(group.anti_affinity),
+            anti_affinity=classes(group.anti_affinity),
             priority=group.priority,
             wanted=tuple((rid, want, attempt) for rid, want, attempt in group.wanted),
             watch_only=group.watch_only,

@@ -22,6 +22,7 @@ from monitoring.web import (
     nodes,
     resource_settings,
     resources,
+    what_if,
 )
 
 urlpatterns = [
@@ -60,6 +61,7 @@ urlpatterns = [
         name="resource_dependencies",
     ),
     path("resources/<int:pk>/settings/delete/", resource_settings.delete, name="resource_delete"),
+    path("what-if/", what_if.page, name="what_if"),
     path("history/", history.page, {"tab": "failovers"}, name="history"),
     path("history/events/", history.page, {"tab": "events"}, name="history_events"),
     path("history/failovers.csv", export.csv_file, {"tab": "failovers"}, name="failovers_csv"),

@@ -22,7 +22,7 @@ from django.db import DatabaseError
 
 from monitoring.api import reads, schema, types
 from monitoring.core.model import Refused
-from monitoring.management import availability, fencing, listings
+from monitoring.management import availability, fencing, listings, what_if
 from monitoring.management import topology as topology_commands
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
@@ -94,6 +94,7 @@ class Command(BaseCommand):
         topology_commands.add_commands(add, shown)
         fencing.add_commands(add, shown, acting)
         availability.add_commands(add, shown)
+        what_if.add_command(add, shown)
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
         add("node-key", "Print the key that the agent of a node needs", shown, "node")
@@ -191,6 +192,9 @@ class Command(BaseCommand):
 
     def _mark_outage(self, options: dict[str, Any]) -> None:
         availability.mark(options, _who(), partial(self._show, options))
+
+    def _what_if(self, options: dict[str, Any]) -> None:
+        what_if.run(options, partial(self._show, options), self.style)
 
     # Setting up
 

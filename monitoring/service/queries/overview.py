@@ -17,6 +17,7 @@ from monitoring.service.queries.history import EventRow, event_row
 from monitoring.service.queries.nodes import storage_groups
 from monitoring.service.queries.progress import Doing, Journey, Step, doing
 from monitoring.service.queries.tree import Requires, ranks
+from monitoring.service.whatif import weak_points
 
 TICKER = 12
 TOO_FINE = Q(code=1637) | Q(code=1674, state_to=GroupState.PENDING.label)
@@ -141,10 +142,12 @@ class Overview:
     lease_ms: int
     storage_limit: int
     maintenance: bool
+    weak: tuple[str, ...] = ()
+    """Sentences: whose loss would leave which groups without a home."""
 
 
 def overview(only: Collection[int] | None = None) -> Overview:
-    """All of it, or with the cards of some groups `only`. Ten queries, eleven where a node is fenced."""
+    """All of it, or with the cards of some groups `only`. Fourteen queries, one more for fences."""
     cluster = Cluster.objects.first() or Cluster()
     fenceable = Exists(FenceStep.objects.filter(node=OuterRef("pk")))
     nodes = list(Node.objects.order_by("id").annotate(fenceable=fenceable))
@@ -173,6 +176,7 @@ def overview(only: Collection[int] | None = None) -> Overview:
         lease_ms=cluster.lease_ms,
         storage_limit=cluster.max_storage_groups_per_node,
         maintenance=cluster.maintenance,
+        weak=weak_points(cluster, nodes),
     )
 
 
