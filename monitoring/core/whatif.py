@@ -73,6 +73,8 @@ class Fate:
     why: str
     hops: tuple[Hop, ...] = ()
     down: tuple[str, ...] = ()
+    unowned: bool = False
+    """Its owner is lost: it is down until that node, or another that can take it, is up."""
     restarts: float = 0.0
     """Seconds that pass in delays before restarts."""
 
@@ -229,6 +231,7 @@ class _Play:
             self._why(course, verdict),
             tuple(course.hops),
             tuple(down),
+            not runs,
             course.clock - self._now,
         )
 

@@ -17,7 +17,7 @@ from monitoring.core.whatif import Answer, Fate, Question, Verdict
 from monitoring.core.whatif import ask as play
 from monitoring.models import Cluster, FenceStep, Group, Node, PossibleOwner, PreferredOwner, Resource
 from monitoring.models.topology import STORAGE_GROUPS
-from monitoring.service import clock, lookup, snapshot
+from monitoring.service import clock, lookup, membership, snapshot
 from monitoring.service.lock import Held
 from monitoring.service.queries.history import typical_seconds
 
@@ -196,7 +196,8 @@ def _downtime(
     if fate.verdict is Verdict.UNSETTLED:
         return Downtime(None, False, "until somebody stops it")
     if fate.down:
-        back = f"until {_name(nodes, fate.owner)} is back" if not fate.hops else "until it is repaired"
+        back = f"until {_name(nodes, fate.owner) or 'a node that can take it'} is back"
+        back = back if fate.unowned else "until it is repaired"
         return Downtime(None, False, back)
     if not fate.hops:
         return None
@@ -204,7 +205,7 @@ def _downtime(
     at_least = typical is None
     lost = nodes.get(fate.source or 0) if fate.hops[0].after_loss else None
     if lost is not None:
-        wait = (max(lost.lease_ms(cluster), lost.granted_ms) + cluster.margin_ms) / 1000
+        wait = max(lost.lease_ms(cluster), lost.granted_ms) / 1000 + membership.terms(cluster).margin
         known += wait
         parts.append(f"{_seconds(wait)} until the lease of {lost.name} is over")
         if lost.pk in fenced:

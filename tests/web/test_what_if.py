@@ -30,6 +30,8 @@ def test_several_things_may_happen_at_once_and_what_stays_down_comes_first(
     files, evs1 = (html.index(f'id="fate-{seeded.groups[name].pk}"') for name in ("FILES", "EVS1"))
     assert files < evs1
     assert "1 group stays down, 1 group moves" in html
+    assert "until it is repaired" in html
+    assert "is back" not in html
 
 
 def test_asking_changes_nothing(seeded: Seeded) -> None:
