@@ -193,10 +193,10 @@ def test_a_red_line_names_the_node_whose_loss_would_leave_a_group_down(
 def test_the_red_line_for_a_thousand_groups_is_found_within_a_fraction_of_a_second(seeded: Seeded) -> None:
     many(1000)
     Node.objects.filter(name="NODE2").update(state=NodeState.DOWN)
-    weak_points()
     began = time.process_time()
     (line,) = weak_points()
     assert time.process_time() - began < 0.3
+    assert weak_points() == (line,)
     assert line == "If NODE1 fails, all its 501 groups stay down: NODE2 is down."
 
 
