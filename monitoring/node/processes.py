@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import BinaryIO, cast
 
 from monitoring.node import cgroups, marks
@@ -102,6 +103,7 @@ class Processes:
         self._scans = SharedScan(self.home)
         self._group: str | None = None
         """The node's control group, "" where there can be none; None before it was asked for."""
+        self._entering = Entering()
         marks.strike_dead(self.home)
 
     def spawn(
@@ -117,7 +119,7 @@ class Processes:
         """Start a program in a session of its own, its output in `log`; `env` is added to the agent's."""
         self.expect_start(resource)
         environment = {**inherited(), **(env or {}), **marks.environment(self.home, resource)}
-        entry = self.group_entry(resource)
+        entry = self._group_entry(resource)
         with open_log(log) as output:
             process = subprocess.Popen(
                 entered(entry, argv, environment, cwd),
@@ -133,7 +135,7 @@ class Processes:
         self._add(child)
         return child
 
-    def group_entry(self, resource: int) -> str:
+    def _group_entry(self, resource: int) -> str:
         """The file by which a process enters the resource's control group; "" where there is none."""
         with self._lock:
             if self._group is None:
@@ -143,6 +145,8 @@ class Processes:
     def take(self, resource: int, pid: int, pidfd: int, watch: bool) -> Child:
         """Take over a service that the warm parent forked."""
         child = Child(pid, pidfd, resource, watch, forked=True)
+        if entry := self._group_entry(resource):
+            self._entering.put(entry, pid, marks.ticks(pid))
         self._add(child)
         return child
 
@@ -336,6 +340,28 @@ def entered(
         number = errno.EACCES if known else errno.ENOENT
         raise OSError(number, os.strerror(number), argv[0])
     return ["/bin/sh", "-c", ENTER, entry, *argv]
+
+
+class Entering:
+    """Puts services into their control groups on a thread of its own: the kernel takes some 10 ms for
+    it, and a service that carries its mark need not wait for that."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[tuple[str, int, int]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def put(self, entry: str, pid: int, ticks: int) -> None:
+        """`ticks`: when the process was started, by which no other is taken for it."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="control groups", daemon=True)
+            self._thread.start()
+        self._waiting.put((entry, pid, ticks))
+
+    def _work(self) -> None:
+        while True:
+            entry, pid, ticks = self._waiting.get()
+            if ticks and marks.ticks(pid) == ticks:
+                cgroups.enter(entry, pid)
 
 
 def inherited() -> dict[str, str]:

@@ -79,7 +79,6 @@ class Services:
         """Fork a service and return its process. From any thread; blocks for the fork, a few milliseconds."""
         open_log(log).close()
         self._processes.expect_start(resource)
-        group = self._processes.group_entry(resource)
         answer: Future[tuple[int, int]] = Future()
         with self._lock:
             connection = self._connect()
@@ -92,7 +91,6 @@ class Services:
                 "target": target,
                 "kwargs": dict(kwargs),
                 "log": str(log),
-                "group": group,
             }
             try:
                 connection.send(json.dumps(request).encode())

@@ -4,7 +4,7 @@
 
 Standard input is a socket to the agent; each datagram is one JSON message. The parent says
 {"ready"} once the modules are loaded. The agent asks {"id", "resource", "target", "kwargs",
-"log", "group"} and is answered {"id", "pid"} with a pidfd, or {"id", "error"}; {"pid", "returncode"}
+"log"} and is answered {"id", "pid"} with a pidfd, or {"id", "error"}; {"pid", "returncode"}
 tells how a service ended. Modules are loaded here, before the fork, so that all services
 share their memory. When the agent is gone the parent leaves; its services are ended by the guard.
 """
@@ -26,7 +26,7 @@ import traceback
 from contextlib import suppress
 from typing import Any
 
-from monitoring.node import cgroups, marks
+from monitoring.node import marks
 
 MESSAGE_LIMIT = 1 << 18
 
@@ -109,8 +109,6 @@ def become(target: Any, request: dict[str, Any], log: int, mark: int) -> None:
     code = 1
     try:
         os.setsid()
-        if request["group"]:
-            cgroups.enter(request["group"])
         write_mark(request["resource"])
         os.close(mark)
         os.environ.update(marks.environment(os.environ[marks.OWNER], request["resource"]))

@@ -203,6 +203,18 @@ def test_an_agent_ends_a_daemon_without_marks_when_its_resource_fails(
     until(lambda: cgroups.noted(str(agent.home)) == "", 5, "empty groups are removed")
 
 
+def test_services_are_in_their_control_group_too(
+    agent: AgentProcess, service: FakeService, switch: Path, home: Path
+) -> None:
+    service.assign(spec(2, "Test Service", switch))
+    service.wait_state(2, S.ONLINE)
+    (pid,) = agent.running()[2]
+    until(lambda: (2, pid) in cgroups.members(cgroups.noted(str(agent.home))), 5)
+    service.assign(spec(2, "Test Service", switch, want_online=False), serial=2)
+    service.wait_state(2, S.OFFLINE)
+    until(lambda: cgroups.noted(str(agent.home)) == "", 5)
+
+
 def test_the_guard_ends_a_daemon_without_marks_when_the_lease_is_over(
     agent: AgentProcess, service: FakeService, runaway: Path, home: Path
 ) -> None:
