@@ -144,7 +144,8 @@ def test_the_command_says_what_each_check_found_and_ends_with_0_1_or_2() -> None
     assert (good.returncode, good.stderr) == (0, "")
     checked = re.findall(r"^(?:pass|not applicable) +(\S+) +\d+ ms", good.stdout, re.MULTILINE)
     assert checked == list(CHECKS)
-    assert good.stdout.splitlines()[-1] == "Test Good: 16 pass, 1 not applicable"
+    summary = good.stdout.splitlines()[-1]  # a busy machine is warned of
+    assert re.fullmatch(r"Test Good: 16 pass, 1 not applicable(, \d+ warnings?)?", summary), summary
 
     broken = command(f"{MODULE}:NoText", "--set", "Port=1", "--check", "properties", "--json")
     assert broken.returncode == 1

@@ -214,6 +214,12 @@ class FakeService:
                     raise AssertionError(f"not within {seconds} s: {what}; states {self.states}")
             return result
 
+    def grant(self, lease_ms: int) -> None:
+        """Leases are this long from now on, and the agent that runs has one of them."""
+        self.lease_ms = lease_ms
+        count = len(self.heard)
+        self.wait(lambda: len(self.heard) >= count + 5, 15, "heartbeats")
+
     def wait_joined(self) -> None:
         """The node is in a life that was answered."""
         self.wait(lambda: sum(isinstance(m, Heartbeat) for _, m in self.heard) >= 2, 15, "two heartbeats")

@@ -40,9 +40,7 @@ def restart(agent: AgentProcess, service: FakeService) -> int:
 
 def shorten_lease(service: FakeService) -> None:
     """From now on the lease is short; the node knows it."""
-    service.lease_ms = SHORT_MS
-    count = len(service.heard)
-    service.wait(lambda: len(service.heard) >= count + 5, 10, "heartbeats")
+    service.grant(SHORT_MS)
 
 
 def rejoined(service: FakeService, before: int) -> Report:

@@ -229,9 +229,7 @@ def test_the_guard_ends_a_daemon_without_marks_when_the_lease_is_over(
 def test_the_next_agent_goes_on_with_a_daemon_without_marks_and_ends_it(
     agent: AgentProcess, service: FakeService, runaway: Path, home: Path
 ) -> None:
-    service.lease_ms = LEASE_MS
-    count = len(service.heard)
-    service.wait(lambda: len(service.heard) >= count + 5, 10, "heartbeats")
+    service.grant(LEASE_MS)
     bring_online(service, runaway)
     pids = escaped(agent)
     agent.kill()

@@ -52,7 +52,7 @@ def facts_of(service: FakeService, resource: int) -> dict[str, Fact]:
 def test_database_servers_are_taken_over_fail_when_they_are_killed_and_stop(
     agent: AgentProcess, service: FakeService, disk: Path
 ) -> None:
-    service.lease_ms = LEASE_MS
+    service.grant(LEASE_MS)
     address = free_address()
     service.assign(*resources(disk, address))
     for server in (POSTGRESQL, REDIS):

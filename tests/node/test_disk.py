@@ -60,7 +60,7 @@ def test_a_disk_is_given_up_with_the_lease_whoever_holds_it(
 def test_a_disk_stays_mounted_while_its_agent_is_replaced(
     tmp_path: Path, image: Path, agent: AgentProcess, service: FakeService
 ) -> None:
-    service.lease_ms = LEASE_MS
+    service.grant(LEASE_MS)
     service.assign(disk(tmp_path, image))
     service.wait_state(1, S.ONLINE)
     count = len(service.heard)

@@ -43,7 +43,7 @@ def test_an_agent_that_stops_takes_offline_what_is_in_maintenance(
 def test_an_agent_that_restarts_leaves_what_is_in_maintenance_as_it_is(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
-    service.lease_ms = 60_000  # a machine that is busy starts an agent in its own time
+    service.grant(60_000)  # a machine that is busy starts an agent in its own time
     specs = (spec(1, "Test Job", switch), spec(2, "Test Plain", switch), spec(3, "Test Job", switch))
     service.assign(*specs)
     for resource in (1, 2, 3):

@@ -294,7 +294,7 @@ def test_a_crash_in_maintenance_is_told_and_judged_when_it_is_over(
 def test_a_new_agent_takes_over_by_a_new_monitor_and_the_old_one_ended_with_its_agent(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
-    service.lease_ms = LEASE_MS
+    service.grant(LEASE_MS)
     service.assign(separate(1, switch), separate(2, switch, "Test Async Menace", is_alive_ms=60_000))
     for resource in (1, 2):
         service.wait_state(resource, S.ONLINE)
@@ -319,7 +319,7 @@ def test_a_new_agent_takes_over_by_a_new_monitor_and_the_old_one_ended_with_its_
 def test_a_crash_while_no_agent_was_there_to_see_fails_the_resource_at_adoption(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
-    service.lease_ms = LEASE_MS
+    service.grant(LEASE_MS)
     service.assign(separate(1, switch))
     service.wait_state(1, S.ONLINE)
     (switch / "R1.adopt").write_text("abort")
@@ -331,7 +331,7 @@ def test_a_crash_while_no_agent_was_there_to_see_fails_the_resource_at_adoption(
 def test_a_lost_lease_ends_everything_even_while_a_monitor_hangs(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:
-    service.lease_ms = 1500
+    service.grant(1500)
     service.assign(separate(1, switch, deadlock_timeout_ms=60_000), separate(2, switch))
     for resource in (1, 2):
         service.wait_state(resource, S.ONLINE)

@@ -70,7 +70,7 @@ def test_an_ocf_agent_is_found_by_a_monitor_of_its_own(
 def test_they_come_online_are_taken_over_and_go_offline_in_order(
     agent: AgentProcess, service: FakeService, tmp_path: Path
 ) -> None:
-    service.lease_ms = LEASE_MS
+    service.grant(LEASE_MS)
     (tmp_path / "address").write_text(free_address())
     service.assign(*built_in(tmp_path))
     for resource in (1, 2, 3, 4):

@@ -73,7 +73,7 @@ def test_a_unit_fails_at_once_is_taken_over_and_ends_with_the_lease(
 ) -> None:
     systemd.unit("greeter.service", UNIT)
     properties = {"ServiceName": "greeter"}
-    service.lease_ms = 10_000
+    service.grant(10_000)
     service.assign(spec(1, "Generic Service", properties=properties, is_alive_ms=60_000))
     service.wait_state(1, S.ONLINE)
     log = beside.home / "resources" / "1" / "output.log"
