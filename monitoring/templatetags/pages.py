@@ -9,6 +9,7 @@
 {{ event.seq|newest_first }}     key by which text sorts numbers, the largest first
 {{ share|percent }}              "99.987%": a share of 0 to 1, never rounded up to 100%
 {{ row|served_by }}              who served in a row of availability: (node, seconds up), the longest first
+{% events_around id since until %}  address of the events of a group around that time
 {% story event %}                an event's sentence, the names in it linked to their pages
 """
 
@@ -24,8 +25,9 @@ from django.utils.safestring import SafeString, mark_safe
 from monitoring.core.availability import Row
 from monitoring.core.states import Severity
 from monitoring.service.queries.history import EventRow
-from monitoring.templatetags.clusterweb import duration, icon, icon_of_type
+from monitoring.templatetags.clusterweb import duration, icon, icon_of_type, local
 from monitoring.web.fields import write_duration
+from monitoring.web.lanes import Mark
 
 register = template.Library()
 
@@ -69,6 +71,35 @@ def offset_from(at: float, start: float) -> str:
 @register.filter
 def newest_first(number: int) -> str:
     return f"{10**16 - number:017}"
+
+
+@register.simple_tag
+def events_around(group: int | None, since: float, until: float | None) -> str:
+    """Address of the events of a group from a minute before a moment to the end of what began then."""
+    form = "%Y-%m-%dT%H:%M:%S"
+    asked = {"group": str(group)} if group else {}
+    begin, end = local(since - 60), local(min(until or since, since + 86_400) + 60)
+    assert begin is not None and end is not None
+    return reverse(
+        "history_events", query={**asked, "since": begin.strftime(form), "until": end.strftime(form)}
+    )
+
+
+@register.simple_tag
+def span_tells(name: str, mark: Mark) -> str:
+    """What a span of the timeline was, as a sentence or two."""
+    span = mark.span
+    begun = local(span.since)
+    ended = local(mark.until) if mark.until is not None else None
+    assert begun is not None
+    time = f"from {begun:%d %b %H:%M:%S}" + (f" to {ended:%d %b %H:%M:%S}" if ended else ", still so")
+    length = "" if mark.until is None else f" ({duration(mark.until - span.since)})"
+    if mark.count > 1:
+        worst = f"the worst was {span.state.label} on {span.node}. {span.cause}"
+        return f"{name}: {mark.count} changes {time}; {worst}"
+    where = f" on {span.node}" if span.node else ""
+    by = f" Asked for by {span.by}." if span.by else ""
+    return f"{name}: {span.state.label}{where}, {time}{length}. {span.cause}{by}"
 
 
 @register.filter

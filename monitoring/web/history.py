@@ -24,13 +24,18 @@ from monitoring.service.queries import history
 from monitoring.web import charts
 from monitoring.web.context import for_role, live_from
 
-TABS = {"failovers": "Failovers", "events": "Events", "availability": "Availability"}
+TABS = {
+    "failovers": "Failovers",
+    "events": "Events",
+    "timeline": "Timeline",
+    "availability": "Availability",
+}
 SHARED = ("group",)
 """The filter that every tab has."""
 SPANS = [("", "Any time"), ("3600", "Last hour"), ("86400", "Last day"), ("604800", "Last week")]
 
 
-class _TimeField(forms.DateTimeField):
+class TimeField(forms.DateTimeField):
     """A local time as a browser's own control sends it, or as a person types it."""
 
     widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
@@ -54,8 +59,8 @@ class FilterForm(forms.Form):
         choices=[("", "All"), ("1", "Warning or worse"), ("2", "Error or worse"), ("3", "Severe")],
     )
     within = forms.ChoiceField(required=False, choices=SPANS, label="Time")
-    since = _TimeField(required=False, label="From")
-    until = _TimeField(required=False, label="To")
+    since = TimeField(required=False, label="From")
+    until = TimeField(required=False, label="To")
 
     def __init__(self, tab: str, data: Any) -> None:
         super().__init__(data, auto_id="filter-%s")
@@ -107,7 +112,7 @@ def page(request: HttpRequest, tab: str) -> HttpResponse:
     """One tab of the history. Four queries, six with a group and a node."""
     live_from(request)
     form = FilterForm(tab, request.GET)
-    before = _number(request.GET.get("before"))
+    before = number(request.GET.get("before"))
     valid = form.is_valid()
     rows = read_page(tab, form, before) if valid else history.Page((), None)
     kept = _kept(request)
@@ -202,5 +207,5 @@ def _address(tab: str, kept: Mapping[str, str]) -> str:
     return reverse(name, query=dict(kept) or None)
 
 
-def _number(text: str | None) -> int | None:
+def number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -22,6 +22,7 @@ from monitoring.web import (
     nodes,
     resource_settings,
     resources,
+    timeline,
     what_if,
 )
 
@@ -66,6 +67,7 @@ urlpatterns = [
     path("history/events/", history.page, {"tab": "events"}, name="history_events"),
     path("history/failovers.csv", export.csv_file, {"tab": "failovers"}, name="failovers_csv"),
     path("history/events.csv", export.csv_file, {"tab": "events"}, name="events_csv"),
+    path("history/timeline/", timeline.page, name="timeline"),
     path("history/availability/", availability.page, name="availability"),
     path("history/availability.csv", availability.file, {"form": "csv"}, name="availability_csv"),
     path("history/availability.json", availability.file, {"form": "json"}, name="availability_json"),

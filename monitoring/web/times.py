@@ -8,7 +8,11 @@ from django.utils import timezone
 
 from monitoring.web.charts import Tick
 
-_STEPS = (60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+_STEPS = (
+    *(60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200),
+    *(86_400, 172_800, 604_800, 1_209_600, 2_592_000, 5_184_000),
+)
+_WEEK = 604_800
 
 
 def clock_ticks(since: float, until: float, wanted: int = 6) -> tuple[Tick, ...]:
@@ -19,7 +23,7 @@ def clock_ticks(since: float, until: float, wanted: int = 6) -> tuple[Tick, ...]
     shift = datetime.fromtimestamp(until, zone).utcoffset()
     offset = shift.total_seconds() if shift else 0.0
     first = (since + offset) // step * step + step - offset
-    form = "%a %d" if step >= 86_400 else "%H:%M"
+    form = "%H:%M" if step < 86_400 else "%a %d" if span <= _WEEK else "%d %b"
     marks = []
     at = first
     while at <= until:

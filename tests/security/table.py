@@ -94,6 +94,7 @@ HTTP: dict[str, Row] = {
     "history/events/": page(),
     "history/failovers.csv": page(),
     "history/events.csv": page(),
+    "history/timeline/": page(),
     "history/availability/": page(),
     "history/availability.csv": page(),
     "history/availability.json": page(),
