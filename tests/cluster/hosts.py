@@ -60,10 +60,10 @@ class Host:
             self.machine.ip("link", "set", DEVICE, "down")
             self._process = None
 
-    def read(self, path: Path) -> str:
-        """A file as the host's own processes see it; "" where there is none."""
-        there = self._first / "root" / path.relative_to("/")
-        return there.read_text(errors="replace") if there.exists() else ""
+    def read_all(self, folder: Path) -> list[str]:
+        """The files of a folder, as the host's own processes see it."""
+        there = self._first / "root" / folder.relative_to("/")
+        return [path.read_text(errors="replace") for path in there.glob("*") if path.is_file()]
 
     def processes(self, name: str) -> list[int]:
         """Its processes of that name, by their ids on the real machine."""
