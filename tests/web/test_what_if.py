@@ -7,7 +7,8 @@ from django.test.utils import CaptureQueriesContext
 
 from monitoring.core.states import NodeState
 from monitoring.models import Event, FailoverRecord, Group, PossibleOwner
-from monitoring.service import whatif
+from monitoring.service import membership, whatif
+from monitoring.service.lock import cluster_lock
 from tests.web.conftest import Browser
 from tests.web.seed import Seeded
 from tests.web.test_overview import many
@@ -84,3 +85,13 @@ def test_a_node_that_is_down_already_is_told_as_the_reason(seeded: Seeded) -> No
     (line,) = whatif.ask(whatif.named(["NODE1"], [], [])).lines
     assert line.why.endswith("NODE2 is down.")
     assert line.downtime is not None and line.downtime.text == "until NODE1 is back"
+
+
+def test_the_answer_is_what_the_loss_of_the_node_then_does(seeded: Seeded) -> None:
+    (line,) = whatif.ask(whatif.named(["NODE1"], [], [])).lines
+    with cluster_lock() as held:
+        membership.leave(held, seeded.nodes["NODE1"])
+    group = Group.objects.select_related("owner").get(name="EVS1")
+    record = FailoverRecord.objects.filter(group=group).latest("pk")
+    assert group.owner is not None and group.owner.name == line.target == record.target
+    assert line.why == f"{record.rule}."
