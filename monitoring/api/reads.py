@@ -92,7 +92,7 @@ def output(name: str, seconds: float) -> schema.OutputOut:
 
 
 def filter_of(
-    *, group: str = "", node: str = "", resource: str = "", kind: str = "", kinds: list[str]
+    *, group: str = "", node: str = "", resource: str = "", kind: str = "", text: str = "", kinds: list[str]
 ) -> history.Filter:
     """A filter of the history by names; UnknownNameError for one that does not exist."""
     if kind and kind not in kinds:
@@ -102,12 +102,15 @@ def filter_of(
         node=lookup.node(node).pk if node else None,
         resource=lookup.resource(resource).pk if resource else None,
         kind=kind,
+        text=text,
     )
 
 
 def events_since(wanted: history.Filter, since: int, limit: int) -> tuple[list[history.EventRow], int]:
     """Events after number `since`, oldest first, and the number to ask from the next time. Two queries."""
     newest = Cluster.objects.get().last_event
+    if wanted.text:  # bounded, as each page of a search
+        newest = min(newest, since + history.SEARCHED)
     rows = history.matching(wanted).filter(seq__gt=since, seq__lte=newest)
     found = [history.event_row(event) for event in rows.order_by("seq")[:limit]]
     return found, found[-1].seq if len(found) == limit else max(newest, since)

@@ -59,6 +59,7 @@ class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node: str = ""
     resource: str = ""
     kind: str = ""
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +70,7 @@ class RecordsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: str = ""
     node: str = ""
     kind: str = ""
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class ActionIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -83,6 +83,7 @@ def events(user: User, asked: ask.EventsQuery) -> object:
         node=asked.node,
         resource=asked.resource,
         kind=asked.kind,
+        text=asked.text,
         kinds=list(history.EVENT_KINDS),
     )
     sees = has_role(user, Role.OPERATOR)
@@ -95,7 +96,9 @@ def events(user: User, asked: ask.EventsQuery) -> object:
 
 @endpoint("GET", Role.VIEWER, ask.RecordsQuery)
 def records(user: User, asked: ask.RecordsQuery) -> object:
-    wanted = reads.filter_of(group=asked.group, node=asked.node, kind=asked.kind, kinds=RECORD_KINDS)
+    wanted = reads.filter_of(
+        group=asked.group, node=asked.node, kind=asked.kind, text=asked.text, kinds=RECORD_KINDS
+    )
     name = lookup.node(asked.node).name if asked.node else ""
     page = history.records(wanted, before=asked.before, limit=asked.limit, node_name=name)
     return {"records": [schema.of_record(row) for row in page.rows], "next": page.next}

@@ -58,6 +58,12 @@ class FilterForm(forms.Form):
         coerce=int,
         choices=[("", "All"), ("1", "Warning or worse"), ("2", "Error or worse"), ("3", "Severe")],
     )
+    text = forms.CharField(
+        required=False,
+        max_length=200,
+        label="Words",
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "In texts and names"}),
+    )
     within = forms.ChoiceField(required=False, choices=SPANS, label="Time")
     since = TimeField(required=False, label="From")
     until = TimeField(required=False, label="To")
@@ -99,6 +105,7 @@ class FilterForm(forms.Form):
             severity=Severity(values.get("severity") or 0),
             since=since,
             until=values["until"].timestamp() if values["until"] else None,
+            text=values["text"],
         )
 
     @property
@@ -124,7 +131,7 @@ def page(request: HttpRequest, tab: str) -> HttpResponse:
         "first": before is None,
         "here": _address(tab, {}),
         "next": _address(tab, {**kept, "before": str(rows.next)}) if rows.next else "",
-        "export": _address(f"{tab}_csv", kept) if valid else "",
+        "exports": [(form, _address(f"{tab}_{form.lower()}", kept)) for form in ("CSV", "JSON") if valid],
         "topic": "history" if before is None else "",
         "zone": timezone.get_current_timezone_name(),
     }

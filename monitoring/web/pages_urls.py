@@ -65,8 +65,11 @@ urlpatterns = [
     path("what-if/", what_if.page, name="what_if"),
     path("history/", history.page, {"tab": "failovers"}, name="history"),
     path("history/events/", history.page, {"tab": "events"}, name="history_events"),
-    path("history/failovers.csv", export.csv_file, {"tab": "failovers"}, name="failovers_csv"),
-    path("history/events.csv", export.csv_file, {"tab": "events"}, name="events_csv"),
+    *(
+        path(f"history/{tab}.{kind}", export.file, {"tab": tab, "kind": kind}, name=f"{tab}_{kind}")
+        for tab in ("failovers", "events")
+        for kind in ("csv", "json")
+    ),
     path("history/timeline/", timeline.page, name="timeline"),
     path("history/availability/", availability.page, name="availability"),
     path("history/availability.csv", availability.file, {"form": "csv"}, name="availability_csv"),

@@ -94,6 +94,8 @@ HTTP: dict[str, Row] = {
     "history/events/": page(),
     "history/failovers.csv": page(),
     "history/events.csv": page(),
+    "history/failovers.json": page(),
+    "history/events.json": page(),
     "history/timeline/": page(),
     "history/availability/": page(),
     "history/availability.csv": page(),

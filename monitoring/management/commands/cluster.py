@@ -107,6 +107,7 @@ class Command(BaseCommand):
         parser.add_argument("--events", action="store_true", help="every event, not only passages of groups")
         kinds = f"{', '.join(RECORD_KINDS)}; of events: {', '.join(history.EVENT_KINDS)}"
         parser.add_argument("--kind", default="", help=kinds)
+        parser.add_argument("--text", default="", help="words that all occur in the text or in a name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         command = options["command"]
@@ -170,7 +171,7 @@ class Command(BaseCommand):
             self.stderr.write(about, self.style.WARNING if found.notice else self.style.HTTP_INFO)
 
     def _history(self, options: dict[str, Any]) -> None:
-        asked = {name: options[name] for name in ("group", "node", "kind")}
+        asked = {name: options[name] for name in ("group", "node", "kind", "text")}
         if options["events"]:
             wanted = reads.filter_of(**asked, kinds=list(history.EVENT_KINDS))
             events = [

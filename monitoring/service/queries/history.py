@@ -6,12 +6,12 @@ in a long history costs what the first one costs and new rows never shift it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from django.db.models import F, Q, QuerySet, Window
+from django.db.models import F, Max, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from monitoring.core.states import Severity
@@ -19,6 +19,10 @@ from monitoring.models import Event, FailoverRecord, Phase
 
 PAGE = 50
 TYPICAL_OF = 9
+SEARCHED = 100_000
+"""How many lines one page of a search by text looks through, however long the history is."""
+WORDS = 8
+"""The most words of a search."""
 
 _FAILURES = (1034, 1038, 1039, 1049, 1054, 1055, 1069, 1146, 1230, 1232, 1233, 1254, 1635, 1638)
 FAILED_SIGN_INS = 4625
@@ -51,6 +55,8 @@ class Filter:
     severity: Severity = Severity.INFORMATION
     since: float | None = None
     until: float | None = None
+    text: str = ""
+    """Words that must all occur in the sentence or in a name, whatever their case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +149,53 @@ def matching(wanted: Filter) -> QuerySet[Event]:
         rows = rows.filter(resource_id=wanted.resource)
     if wanted.kind:
         rows = rows.filter(EVENT_KINDS[wanted.kind][1])
-    return rows
+    return rows.filter(_holds(wanted.text, _EVENT_TEXTS)) if wanted.text else rows
+
+
+_EVENT_TEXTS = ("text", "group_name", "resource_name", "node_name", "requested_by")
+_RECORD_TEXTS = ("cause", "rule", "outcome", "group_name", "source", "target", "requested_by")
+
+
+def _holds(text: str, fields: Iterable[str]) -> Q:
+    """Every word of `text` occurs in one of the fields."""
+    held = Q()
+    for word in text.split()[:WORDS]:
+        one = Q()
+        for field in fields:
+            one |= Q(**{f"{field}__icontains": word})
+        held &= one
+    return held
+
+
+def _floor(rows: QuerySet[Any], wanted: Filter, before: int | None) -> int:
+    """The number from which a page of a search looks; 0 for all. One query where it searches."""
+    if not wanted.text:
+        return 0
+    top = before if before is not None else (rows.model._default_manager.aggregate(n=Max("pk"))["n"] or 0) + 1
+    return max(0, top - SEARCHED)
+
+
+def _page(found: list[Any], limit: int, floor: int, row: Callable[[Any], RowT]) -> Page[RowT]:
+    """A search that found less goes on below what it looked through."""
+    following = found[limit - 1].pk if len(found) > limit else floor or None
+    return Page(tuple(map(row, found[:limit])), following)
 
 
 def events(wanted: Filter, before: int | None = None, limit: int = PAGE) -> Page[EventRow]:
-    """A page of events. One query."""
+    """A page of events. One query, two for a search by text."""
     rows = matching(wanted)
     if before is not None:
         rows = rows.filter(seq__lt=before)
-    found = list(rows.order_by("-seq")[: limit + 1])
-    return Page(tuple(map(event_row, found[:limit])), found[limit - 1].seq if len(found) > limit else None)
+    floor = _floor(rows, wanted, before)
+    if floor:
+        rows = rows.filter(seq__gte=floor)
+    return _page(list(rows.order_by("-seq")[: limit + 1]), limit, floor, event_row)
 
 
 def records(
     wanted: Filter, before: int | None = None, limit: int = PAGE, node_name: str = ""
 ) -> Page[RecordRow]:
-    """A page of failover records; `node_name` is the name of `wanted.node`. One query."""
+    """A page of failover records; `node_name` is the name of `wanted.node`. One query, two for a search."""
     rows = FailoverRecord.objects.filter(_about(wanted, "started")).select_related("operation")
     if wanted.node is not None:
         rows = rows.filter(Q(source=node_name) | Q(target=node_name))
@@ -166,8 +203,12 @@ def records(
         rows = rows.filter(kind=wanted.kind)
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    found = list(rows.order_by("-id")[: limit + 1])
-    return Page(tuple(map(record_row, found[:limit])), found[limit - 1].pk if len(found) > limit else None)
+    if wanted.text:
+        rows = rows.filter(_holds(wanted.text, _RECORD_TEXTS))
+    floor = _floor(rows, wanted, before)
+    if floor:
+        rows = rows.filter(pk__gte=floor)
+    return _page(list(rows.order_by("-id")[: limit + 1]), limit, floor, record_row)
 
 
 def events_after(seq: int, limit: int = PAGE) -> tuple[EventRow, ...]:
