@@ -5,16 +5,18 @@ A file `<resource>.<entry point>` in the folder Switch holds what the next call 
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from monitoring.resource_dlls.api import Property, ResourceError
+from monitoring.resource_dlls.api import Context, Property, ResourceError
 from tests.node.dlls import FOREVER, Faulty
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
@@ -35,6 +37,11 @@ class Menace(Faulty):
     """A process of its own, and evil; by plain entry points."""
 
     type_name = "Test Menace"
+
+    def __init__(self, context: Context, properties: Mapping[str, Any]) -> None:
+        super().__init__(context, properties)
+        self.loop = asyncio.get_running_loop()
+        self.found = len(context.watched())  # what is asked of the agent here is answered
 
     def evil(self, entry_point: str) -> None:
         """Do what the switch says, once."""

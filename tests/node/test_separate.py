@@ -362,6 +362,16 @@ def test_a_change_of_the_property_holds_from_the_next_online_on(
     until(lambda: not monitors(agent))
 
 
+def test_an_agent_that_stops_in_order_takes_it_offline_by_its_monitor(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    service.assign(separate(1, switch))
+    service.wait_state(1, S.ONLINE)
+    assert agent.stop() == 0
+    assert journal(switch, 1)[-1].startswith("offline in ")
+    until(lambda: not agent.running(), 5)
+
+
 def test_a_type_that_cannot_be_loaded_there_fails_online_and_leaves_nothing_to_terminate(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:

@@ -50,7 +50,7 @@ def main() -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     server = Server(agent, loop)
-    server.load(decode(agent.recv(LIMIT))["load"])
+    loop.call_soon(server.load, decode(agent.recv(LIMIT))["load"])  # before all that is heard from here on
     threading.Thread(target=server.listen, name="agent", daemon=True).start()
     loop.run_forever()
 
