@@ -126,6 +126,10 @@ class AsyncMenace(Menace):
 
     async def online(self) -> None:  # type: ignore[override]
         self.evil("online")
+        if self.fault("slow-start"):
+            self.context.spawn(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], watch=False)
+            await asyncio.sleep(0.3)
+            await self.context.kill_all_async(FOREVER)  # until Terminate kills it
         kwargs = {"note": str(Path(self["Switch"]) / f"{self.context.name}.served")}
         self.process = await self.context.spawn_service_async("tests.node.echo:serve", kwargs)
 

@@ -248,6 +248,29 @@ def test_an_online_that_terminate_interrupted_starts_nothing_any_more(
     assert 1 not in agent.running()
 
 
+def test_a_call_of_the_context_that_is_cancelled_leaves_the_monitor_as_it_was(
+    agent: AgentProcess, service: FakeService, switch: Path
+) -> None:
+    service.assign(separate(1, switch, "Test Async Menace"))
+    service.wait_state(1, S.ONLINE)
+    (monitor,) = monitors(agent)
+    (switch / "R1.slow-start").touch()
+    os.kill(agent.running()[1][0], signal.SIGKILL)
+    service.wait_state(1, S.FAILED)
+    slow: dict[str, Any] = {"pending_timeout_ms": 30_000, "deadlock_timeout_ms": 30_000}
+    service.assign(separate(1, switch, "Test Async Menace", attempt=2, **slow), serial=2)
+    service.wait(lambda: service.states[1].state is S.ONLINE_PENDING)
+    time.sleep(1.0)
+    assert service.states[1].state is S.ONLINE_PENDING
+    service.assign(separate(1, switch, "Test Async Menace", attempt=2, want_online=False, **slow), serial=3)
+    service.wait_state(1, S.OFFLINE)
+    (switch / "R1.slow-start").unlink()
+    service.assign(separate(1, switch, "Test Async Menace", attempt=2, **slow), serial=4)
+    service.wait_state(1, S.ONLINE)
+    assert monitors(agent) == [monitor]
+    assert not events(service, 1, 1146)
+
+
 def test_a_probe_that_outlives_terminate_starts_nothing_any_more(
     agent: AgentProcess, service: FakeService, switch: Path
 ) -> None:

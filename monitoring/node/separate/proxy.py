@@ -79,8 +79,8 @@ class ProxyContext:
     def answered(self, message: Message) -> None:
         """On the thread that reads: whoever has asked may be the loop itself."""
         future = self._asked.pop(message["answer"], None)
-        if future is None:
-            return
+        if future is None or not future.set_running_or_notify_cancel():
+            return  # who asked was cancelled meanwhile
         if "error" in message:
             future.set_exception(raised(message["error"]))
         else:
