@@ -15,7 +15,7 @@ from monitoring.api.requests import Reason
 from monitoring.core.model import Refused
 from monitoring.models.roles import Role
 from monitoring.service import clock, lookup, outages
-from monitoring.service.queries import availability
+from monitoring.service.queries import availability, moment_out
 from monitoring.service.queries.availability_out import ReportOut, of_report
 
 
@@ -62,6 +62,21 @@ def mark(number: int, planned: bool, reason: str, by: str) -> MarkedOut:
 def report(user: User, asked: ReportQuery) -> object:
     try:
         return read(asked.group, asked.since, asked.until)
+    except Refused as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, error.message, error.field) from None
+
+
+class MomentQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times in RFC 3339; `to` is another moment to compare with."""
+
+    at: str
+    to: str = ""
+
+
+@endpoint("GET", Role.VIEWER, MomentQuery)
+def moment(user: User, asked: MomentQuery) -> object:
+    try:
+        return moment_out.read(asked.at, asked.to, clock.now())
     except Refused as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, error.message, error.field) from None
 

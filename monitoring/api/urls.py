@@ -73,6 +73,7 @@ urlpatterns: list[URLPattern] = [
     path("events", views.events, name="events"),
     path("records", views.records, name="records"),
     path("records/<int:id>", views.record, name="record"),
+    path("moment", availability.moment, name="moment"),
     path("availability", availability.report, name="availability"),
     path("outages/<int:number>/mark", availability.mark_outage, name="outage-mark"),
     re_path(r"^(?P<path>.*)$", views.unknown, name="unknown"),

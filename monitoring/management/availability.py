@@ -15,7 +15,7 @@ from monitoring.api import availability as api
 from monitoring.core.model import Refused
 from monitoring.management.tables import clock_time, duration, table
 from monitoring.service import clock, lookup
-from monitoring.service.queries import availability
+from monitoring.service.queries import availability, moment_out
 from monitoring.service.queries.availability_out import (
     CSV_COLUMNS,
     MonthOut,
@@ -25,6 +25,7 @@ from monitoring.service.queries.availability_out import (
     of_report,
 )
 from monitoring.service.queries.csv_text import harmless
+from monitoring.service.queries.moment_out import MomentOut, WasOut
 
 Show = Callable[[object, Callable[[], str]], None]
 
@@ -37,6 +38,8 @@ def add_commands(add: Callable[..., CommandParser], shown: CommandParser) -> Non
     report.add_argument("--until", default="", metavar="MONTH", help="default: the present one")
     report.add_argument("--csv", action="store_true", help="print CSV")
     report.add_argument("--outages", action="store_true", help="list each outage with its number")
+    was = add("moment", "The cluster as it was at a moment, as far as the history holds it", shown, "at")
+    was.add_argument("--to", default="", help="another moment: only what is different is listed")
     mark = add("mark-outage", "Say afterwards that an outage was planned, or was not", shown)
     mark.add_argument("number", type=int, help="number of the outage, as availability --outages lists it")
     mark.add_argument("word", choices=("planned", "unplanned"))
@@ -57,6 +60,32 @@ def show(options: dict[str, Any], tell: Show, style: Style) -> None:
     out = of_report(found, timezone.get_default_timezone_name())
     lines = outage_table if options["outages"] else month_table
     tell(out, lambda: as_csv(found) if options["csv"] else lines(out, style))
+
+
+def moment(options: dict[str, Any], tell: Show, style: Style) -> None:
+    """A moment, or the difference between two. UnknownNameError for what is no time."""
+    try:
+        found = moment_out.read(options["at"], options["to"], clock.now())
+    except Refused as error:
+        raise lookup.UnknownNameError(error.field, f"{options[error.field]}: {error.message}", []) from error
+    tell(found, lambda: _moment_table(found, style))
+
+
+def _moment_table(found: MomentOut, style: Style) -> str:
+    if found.to is not None:
+        rows = [[d.kind, d.after.name, *map(_where, (d.before, d.after))] for d in found.differences]
+        return table(["WHAT", "NAME", "BEFORE", "AFTER"], rows, style) if rows else "Nothing is different."
+    kinds = (("node", found.nodes), ("group", found.groups), ("resource", found.resources))
+    rows = [
+        [kind, one.name, _where(one), clock_time(one.since) if one.since else "-"]
+        for kind, every in kinds
+        for one in every
+    ]
+    return "\n".join([table(["WHAT", "NAME", "STATE", "SINCE"], rows, style), "", *found.unknown])
+
+
+def _where(was: WasOut) -> str:
+    return f"{was.state} on {was.node}" if was.node and was.state else was.state or "not known"
 
 
 def mark(options: dict[str, Any], by: str, tell: Show) -> None:

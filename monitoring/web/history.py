@@ -28,6 +28,7 @@ TABS = {
     "failovers": "Failovers",
     "events": "Events",
     "timeline": "Timeline",
+    "moment": "Moment",
     "availability": "Availability",
 }
 SHARED = ("group",)

@@ -18,6 +18,7 @@ from monitoring.web import (
     group_settings,
     groups,
     history,
+    moment,
     node_settings,
     nodes,
     resource_settings,
@@ -70,6 +71,7 @@ urlpatterns = [
         for tab in ("failovers", "events")
         for kind in ("csv", "json")
     ),
+    path("history/moment/", moment.page, name="moment"),
     path("history/timeline/", timeline.page, name="timeline"),
     path("history/availability/", availability.page, name="availability"),
     path("history/availability.csv", availability.file, {"form": "csv"}, name="availability_csv"),

@@ -191,6 +191,9 @@ class Command(BaseCommand):
     def _availability(self, options: dict[str, Any]) -> None:
         availability.show(options, partial(self._show, options), self.style)
 
+    def _moment(self, options: dict[str, Any]) -> None:
+        availability.moment(options, partial(self._show, options), self.style)
+
     def _mark_outage(self, options: dict[str, Any]) -> None:
         availability.mark(options, _who(), partial(self._show, options))
 
