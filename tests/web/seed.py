@@ -369,7 +369,8 @@ def _phase(
     )
     before = "Online Pending" if direction == "online" else "Offline Pending"
     text = f"{resource.name} changed from {before} to {outcome} on {node}."
-    event(made, end, text, record.group_name, made.nodes[node], record, code=1637, resource=resource)
+    about = (record.group_name, made.nodes[node], record)
+    event(made, end, text, *about, code=1637, resource=resource, change=(before, outcome))
 
 
 def event(

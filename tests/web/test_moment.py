@@ -19,6 +19,8 @@ def test_states_and_owners_are_those_of_the_moment(seeded: seed.Seeded) -> None:
     now = clock.now()
     groups = {was.name: (was.state, was.node) for was in moment.moment(now - 92_000).groups}
     assert groups == {"EVS1": ("Online", "NODE2"), "EVS2": ("Online", "NODE2"), "FILES": ("Online", "NODE1")}
+    smtp = next(was for was in moment.moment(now - 92_000).resources if was.name == "EVS1 SMTP")
+    assert (smtp.state, smtp.node) == ("Online", "NODE2")
     before = moment.moment(now - 900_000)
     assert {was.state for was in (*before.groups, *before.resources, *before.nodes)} == {""}
 
