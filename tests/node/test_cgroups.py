@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,13 +61,19 @@ def start(processes: Processes, home: Path, *argv: str, resource: int = 7) -> Ch
     return processes.spawn(resource, argv, cwd=None, env=None, log=home / "output.log", watch=False)
 
 
+def _program(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def run_away(processes: Processes, home: Path, runaway: Path, resource: int = 7) -> list[int]:
     """Start the daemon; the pids of what is left of it once its parents are gone."""
-    child = start(processes, home, sys.executable, "-S", str(runaway), resource=resource)
+    start(processes, home, sys.executable, "-S", str(runaway), resource=resource)
 
     def alone() -> list[int]:
         left = [pid for of, pid in cgroups.members(cgroups.noted(str(home))) if of == resource]
-        return left if len(left) == 2 and child.pid not in left else []
+        return left if sorted(map(_program, left)) == ["sh", "sleep"] else []
 
     found: list[int] = until(alone, 10, "the shell and its sleep")
     return found
