@@ -212,17 +212,24 @@ def _time_ticks(span: float) -> tuple[Tick, ...]:
     )
 
 
+WIDEST = 4.0
+"""Percent of the plane to each side of a sample that the pointer finds it in, where there are few."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What the pointer finds at one place of a series; percent."""
 
     x: float
     width: float
+    middle: float
     point: ProbePoint
 
-    @property
-    def middle(self) -> float:
-        return self.x + self.width / 2
+    @classmethod
+    def around(cls, middle: float, half: float, point: ProbePoint) -> Sample:
+        """Half as wide to each side, and never beyond the plane."""
+        left, right = max(0.0, middle - half), min(100.0, middle + half)
+        return cls(left, right - left, middle, point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +273,12 @@ def series(
     upper = [(x(p), y(p.max_ms)) for p in points]
     limit = RECOMMENDED_MS.get(entry_point, 0.0)
     calls = sum(p.calls for p in points)
-    half = 50 / max(len(points), 1)
+    half = min(50 / max(len(points), 1), WIDEST)
     return Series(
         entry_point=entry_point,
         mean=_polyline(mean),
         band=f"{_polyline(upper)}L{_points(reversed(mean))}Z" if points else "",
-        samples=tuple(Sample(max(0, x(p) / 10 - half), 2 * half, p) for p in points),
+        samples=tuple(Sample.around(x(p) / 10, half, p) for p in points),
         rows=tuple(
             Tick(round(y(step * i), 2), f"{step * i:g} ms") for i in range(int(ceiling / step + 0.001) + 1)
         ),

@@ -40,6 +40,7 @@ def test_probe_times_stay_on_the_plane_whatever_they_are(found: list[ProbePoint]
     assert all(0 <= x <= 1000 for x in numbers[::2])
     assert drawn.rows[0].at == 100 and drawn.rows[-1].at == pytest.approx(0, abs=0.01)
     assert len(drawn.rows) <= 7
+    assert all(0 <= one.x <= one.middle <= one.x + one.width <= 100.001 for one in drawn.samples)
 
 
 @given(st.floats(0.01, 1e7), st.integers(2, 10))
