@@ -23,8 +23,9 @@ def built_in(tmp_path: Path, **changes: Any) -> tuple[ResourceSpec, ...]:
     """An address, a disk and an application that stands on both, each with a monitor of its own."""
     (tmp_path / "disk").mkdir(exist_ok=True)
     script = tmp_path / "script"
-    script.write_text("#!/bin/sh\nexit 0\n")
-    script.chmod(0o755)
+    if not script.exists():  # a program that runs cannot be written
+        script.write_text("#!/bin/sh\nexit 0\n")
+        script.chmod(0o755)
     address = {"Address": (tmp_path / "address").read_text(), "SubnetMask": "255.0.0.0"}
     command = {
         "CommandLine": "sh -c 'echo $CLUSTERWEB_ADDRESS $CLUSTERWEB_DISK; exec sleep 1000'",
