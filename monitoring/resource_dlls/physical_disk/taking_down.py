@@ -240,7 +240,6 @@ def _give_device_back(note: Left) -> None:
         for loop in [note.loop] if note.loop else device.attached(note.image):
             device.detach(loop, note.image)
     if note.reserved and Path(note.reserved).exists():
-        with suppress(
-            ResourceError
-        ):  # a device that does not answer keeps the key; the next owner removes it
+        with suppress(ResourceError):
+            # A device that does not answer keeps the key; the next owner removes it
             scsi.release(note.reserved, note.key)
