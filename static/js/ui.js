@@ -165,7 +165,7 @@ document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea, [contenteditable], dialog")) return;
   const pair = last + event.key;
   last = event.key === "g" ? "g" : "";
-  const places = { go: "overview", gg: "groups", gn: "nodes", gh: "history" };
+  const places = { go: "overview", gg: "groups", gn: "nodes", gh: "history", gp: "plan" };
   if (places[pair]) {
     last = "";
     $(`.nav [data-place="${places[pair]}"]`)?.click();
