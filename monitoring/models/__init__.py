@@ -1,6 +1,7 @@
 """The database: topology, operations and history. Nothing here decides anything."""
 
 from monitoring.models.access import Attempts, Token
+from monitoring.models.accounts import Visit
 from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
 from monitoring.models.members import Cluster, Node
@@ -39,5 +40,6 @@ __all__ = [
     "ResourceOutput",
     "ResourceType",
     "Token",
+    "Visit",
     "WatchTime",
 ]

@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
+from monitoring.access import visits
+
 SINCE, SEEN = "signed_in", "seen"
 TOUCHES = 24
 """A session in use is written once in this part of its idle time, not at every request."""
@@ -34,6 +36,7 @@ class SessionAgeMiddleware(MiddlewareMixin):
         elif SINCE not in session or not 0 <= now - seen < settings.SESSION_IDLE / TOUCHES:
             session[SINCE], session[SEEN] = since, now
             session.set_expiry(int(min(settings.SESSION_IDLE, left)) + 1)
+            visits.note(request, began_at=since)
 
 
 def begin(request: HttpRequest) -> None:
@@ -41,3 +44,4 @@ def begin(request: HttpRequest) -> None:
     for name in (SINCE, SEEN):
         request.session.pop(name, None)
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    visits.note(request)

@@ -9,7 +9,7 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
-from monitoring.access import caller, sign_in, throttle
+from monitoring.access import caller, sign_in, throttle, visits
 from monitoring.web import sessions
 
 
@@ -82,6 +82,11 @@ class PasswordView(views.PasswordChangeView):
     """Another password of one's own; it ends one's other sessions."""
 
     form_class = PasswordForm
+
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        response = super().form_valid(form)
+        visits.note(self.request)  # the session has a new key
+        return response
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "request": self.request}

@@ -6,7 +6,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from monitoring.web import find, overview, sign_in
+from monitoring.web import account, find, overview, sign_in
 from monitoring.web.roles import role_not_required
 
 FORM = ["GET", "HEAD", "POST"]
@@ -22,6 +22,8 @@ urlpatterns = [
         name="login",
     ),
     path("logout/", role_not_required(require_POST(auth.LogoutView.as_view())), name="logout"),
+    path("account/", account.page, name="account"),
+    path("account/sessions/end/", account.end_session, name="account_end_session"),
     path(
         "password/",
         role_not_required(require_http_methods(FORM)(sign_in.PasswordView.as_view())),

@@ -154,6 +154,8 @@ HTTP: dict[str, Row] = {
         status={("GET", ANYBODY): 200, ("POST", ANYBODY): 200},
     ),
     "logout/": edit(SIGNED_IN),
+    "account/": page(SIGNED_IN),
+    "account/sessions/end/": edit(SIGNED_IN),
     "password/": form(SIGNED_IN, 200),
     "password/done/": page(SIGNED_IN),
     # The REST API
