@@ -135,6 +135,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "monitoring.web.sessions.SessionAgeMiddleware",
+    "monitoring.access.trail.OriginMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "monitoring.web.roles.ViewerRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

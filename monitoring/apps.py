@@ -13,7 +13,10 @@ class MonitoringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from monitoring.access import trail
+
         post_migrate.connect(_create_roles, sender=self)
+        trail.listen()
 
 
 def _create_roles(**_: Any) -> None:

@@ -16,7 +16,8 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from monitoring.api.auth import SAFE_METHODS, user_of
+from monitoring.access import trail
+from monitoring.api.auth import SAFE_METHODS, name_of, user_of
 from monitoring.api.problems import ProblemError, invalid, refused_edit
 from monitoring.core.model import Refused
 from monitoring.models.roles import Role, has_role
@@ -87,6 +88,8 @@ def _answer(
     request: HttpRequest, method: str, role: Role, asked: type[AskedT], view: View, path: dict[str, Any]
 ) -> HttpResponse:
     user = user_of(request)
+    if (origin := getattr(request, "origin", None)) is not None:
+        trail.acts_as(origin, user, name_of(user))
     if not has_role(user, role):
         raise ProblemError(HTTPStatus.FORBIDDEN, f"This needs the role {role.value}.")
     allowed = SAFE_METHODS if method == "GET" else {method}

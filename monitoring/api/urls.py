@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from monitoring.api import availability, fencing, topology, types, views
+from monitoring.api import audit, availability, fencing, topology, types, views
 
 app_name = "api"
 
@@ -73,6 +73,7 @@ urlpatterns: list[URLPattern] = [
     path("events", views.events, name="events"),
     path("records", views.records, name="records"),
     path("records/<int:id>", views.record, name="record"),
+    path("audit", audit.trail, name="audit"),
     path("moment", availability.moment, name="moment"),
     path("availability", availability.report, name="availability"),
     path("outages/<int:number>/mark", availability.mark_outage, name="outage-mark"),

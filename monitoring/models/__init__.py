@@ -2,6 +2,7 @@
 
 from monitoring.models.access import Attempts, Token
 from monitoring.models.accounts import Visit
+from monitoring.models.audit import AuditEntry
 from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
 from monitoring.models.members import Cluster, Node
@@ -20,6 +21,7 @@ from monitoring.models.watching import OutageMark, WatchTime
 
 __all__ = [
     "Attempts",
+    "AuditEntry",
     "Cluster",
     "Dependency",
     "Event",

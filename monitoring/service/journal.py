@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitoring.core.states import Severity
 from monitoring.models import Event, FailoverRecord, Group, Node, Operation, Resource
+from monitoring.service import audit
 from monitoring.service.lock import Held
 
 
@@ -23,7 +24,8 @@ def add(
     number_at_node: int | None = None,
     output: str = "",
 ) -> Event:
-    """Add a line to the history and mark what it is about as changed. One INSERT.
+    """Add a line to the history and mark what it is about as changed. One INSERT; with an entry of the
+    audit trail where somebody does this now.
 
     `number_at_node` tells a line that a node sent from its others (LogEntry); `output` is what
     processes of the resource printed.
@@ -38,7 +40,7 @@ def add(
         held.groups.add(resource.group_id)
     if node is not None:
         held.nodes.add(node.pk)
-    return Event.objects.create(
+    event = Event.objects.create(
         seq=held.cluster.last_event,
         at=held.now,
         code=code,
@@ -58,3 +60,6 @@ def add(
         number_at_node=number_at_node,
         output=output,
     )
+    if by:
+        audit.done(event, operation)
+    return event

@@ -19,11 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
 from monitoring.core.messages import Downward
+from monitoring.core.model import Refused
 from monitoring.models import Cluster, Group, Node, Resource
-from monitoring.service import clock, publish
+from monitoring.service import audit, clock, publish
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +98,9 @@ def cluster_lock() -> Iterator[Held]:
             if committing:
                 raise  # nobody knows whether it counts
             raise UndoneError(str(error)) from error
+        except (Refused, ValidationError) as error:
+            audit.note_refusal(error)
+            raise
         finally:
             _local.held = None
     publish.after_commit(held)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -14,8 +15,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from monitoring.service.queries.csv_text import harmless
-from monitoring.service.queries.history import EventRow, RecordRow
+from monitoring.service.queries.history import EventRow, Page, RecordRow
 from monitoring.web.history import FilterForm, read_page
+
+RowT = TypeVar("RowT")
 
 CHUNK = 500
 COLUMNS = {
@@ -44,35 +47,54 @@ def file(request: HttpRequest, tab: str, kind: str) -> HttpResponseBase:
     if not form.is_valid():
         text = "\n".join(f"{field}: {message}" for field, all in form.errors.items() for message in all)
         return HttpResponse(text, status=400, content_type="text/plain; charset=utf-8")
+    return streamed(partial(read_page, tab, form), tab, kind, COLUMNS[tab], _values, _object)
+
+
+def streamed(
+    read: Callable[[int | None, int], Page[RowT]],
+    name: str,
+    kind: str,
+    columns: Sequence[str],
+    values: Callable[[RowT], tuple[Any, ...]],
+    of: Callable[[RowT], Any],
+) -> StreamingHttpResponse:
+    """A file of all rows that `read` gives by key and number: CSV of `values`, or JSON of `of`."""
     stamp = timezone.localtime().strftime("%Y%m%d-%H%M%S")
+    csv_text = kind == "csv"
     return StreamingHttpResponse(
-        (_lines if kind == "csv" else _objects)(tab, form),
-        content_type="text/csv; charset=utf-8" if kind == "csv" else "application/json",
-        headers={"Content-Disposition": f'attachment; filename="clusterweb-{tab}-{stamp}.{kind}"'},
+        _lines(read, columns, values) if csv_text else _objects(read, of),
+        content_type="text/csv; charset=utf-8" if csv_text else "application/json",
+        headers={"Content-Disposition": f'attachment; filename="clusterweb-{name}-{stamp}.{kind}"'},
     )
 
 
-async def _lines(tab: str, form: FilterForm) -> AsyncIterator[str]:
+async def _lines(
+    read: Callable[[int | None, int], Page[RowT]],
+    columns: Sequence[str],
+    values: Callable[[RowT], tuple[Any, ...]],
+) -> AsyncIterator[str]:
     """Chunk by chunk behind the last key, so that a long history never lies in memory."""
     writer = csv.writer(_Line())
-    yield writer.writerow(COLUMNS[tab])
+    yield writer.writerow(columns)
     before: int | None = None
     while True:
-        page = await sync_to_async(read_page)(tab, form, before, CHUNK)
-        yield "".join(_written(writer, page.rows))
+        page = await sync_to_async(read)(before, CHUNK)
+        yield "".join(writer.writerow([harmless(value) for value in values(row)]) for row in page.rows)
         before = page.next
         if before is None:
             return
 
 
-async def _objects(tab: str, form: FilterForm) -> AsyncIterator[str]:
+async def _objects(
+    read: Callable[[int | None, int], Page[RowT]], of: Callable[[RowT], Any]
+) -> AsyncIterator[str]:
     """One array; the fields are called as in the REST API."""
     before: int | None = None
     separator = "[\n"
     while True:
-        page = await sync_to_async(read_page)(tab, form, before, CHUNK)
+        page = await sync_to_async(read)(before, CHUNK)
         for row in page.rows:
-            yield separator + msgspec.json.encode(_object(row)).decode()
+            yield separator + msgspec.json.encode(of(row)).decode()
             separator = ",\n"
         before = page.next
         if before is None:
@@ -84,7 +106,7 @@ def _object(row: EventRow | RecordRow) -> dict[str, Any]:
     if isinstance(row, EventRow):
         return {
             "seq": row.seq,
-            "at": _time(row.at),
+            "at": iso_time(row.at),
             "code": row.code,
             "severity": row.severity.label,
             "text": row.text,
@@ -108,22 +130,20 @@ def _object(row: EventRow | RecordRow) -> dict[str, Any]:
         "reason": row.reason,
         "state": row.state,
         "outcome": row.outcome,
-        "started": _time(row.started),
-        "offline": _time(row.stopped) or None,
-        "finished": _time(row.finished) or None,
+        "started": iso_time(row.started),
+        "offline": iso_time(row.stopped) or None,
+        "finished": iso_time(row.finished) or None,
         "seconds": row.seconds,
     }
 
 
-def _written(writer: Any, rows: Iterable[EventRow | RecordRow]) -> Iterator[str]:
-    for row in rows:
-        values = _event(row) if isinstance(row, EventRow) else _record(row)
-        yield writer.writerow([harmless(value) for value in values])
+def _values(row: EventRow | RecordRow) -> tuple[Any, ...]:
+    return _event(row) if isinstance(row, EventRow) else _record(row)
 
 
 def _event(row: EventRow) -> tuple[Any, ...]:
     return (
-        *(row.seq, _time(row.at), row.code or "", row.severity.label, row.text, row.group_name),
+        *(row.seq, iso_time(row.at), row.code or "", row.severity.label, row.text, row.group_name),
         *(row.resource_name, row.node_name, row.requested_by, row.state_from, row.state_to, row.record or ""),
     )
 
@@ -131,11 +151,18 @@ def _event(row: EventRow) -> tuple[Any, ...]:
 def _record(row: RecordRow) -> tuple[Any, ...]:
     seconds = "" if row.seconds is None else f"{row.seconds:.3f}"
     return (
-        *(row.id, _time(row.started), _time(row.stopped), _time(row.finished), seconds, row.kind_label),
+        *(
+            row.id,
+            iso_time(row.started),
+            iso_time(row.stopped),
+            iso_time(row.finished),
+            seconds,
+            row.kind_label,
+        ),
         *(row.group_name, row.source, row.target, row.cause, row.rule, row.requested_by, row.reason),
         *(row.state_label, row.outcome),
     )
 
 
-def _time(at: float | None) -> str:
+def iso_time(at: float | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

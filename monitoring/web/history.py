@@ -30,6 +30,7 @@ TABS = {
     "timeline": "Timeline",
     "moment": "Moment",
     "availability": "Availability",
+    "audit": "Audit",
 }
 SHARED = ("group",)
 """The filter that every tab has."""

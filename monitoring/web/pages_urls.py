@@ -10,6 +10,7 @@ from django.urls import path
 
 from monitoring.web import (
     access,
+    audit,
     availability,
     cluster_settings,
     exchange_form,
@@ -71,6 +72,9 @@ urlpatterns = [
         for tab in ("failovers", "events")
         for kind in ("csv", "json")
     ),
+    path("history/audit/", audit.page, name="audit"),
+    path("history/audit.csv", audit.file, {"kind": "csv"}, name="audit_csv"),
+    path("history/audit.json", audit.file, {"kind": "json"}, name="audit_json"),
     path("history/moment/", moment.page, name="moment"),
     path("history/timeline/", timeline.page, name="timeline"),
     path("history/availability/", availability.page, name="availability"),

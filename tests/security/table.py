@@ -101,6 +101,9 @@ HTTP: dict[str, Row] = {
     "history/availability/": page(),
     "history/availability.csv": page(),
     "history/availability.json": page(),
+    "history/audit/": page(ADMINISTRATOR),
+    "history/audit.csv": page(ADMINISTRATOR),
+    "history/audit.json": page(ADMINISTRATOR),
     "history/outages/<int:number>/mark/": form(OPERATOR, 422),
     "history/<int:pk>/": page(),
     # The dashboard: actions. 422: the number of the newest event that was shown is missing
@@ -211,6 +214,7 @@ HTTP: dict[str, Row] = {
     "api/v1/operations/<int:id>": read(),
     "api/v1/events": read(),
     "api/v1/availability": read(),
+    "api/v1/audit": Row({"GET": (ADMINISTRATOR, 200)}, api=True),
     "api/v1/moment": read(400),
     "api/v1/outages/<int:number>/mark": act(status=400),
     "api/v1/records": read(),

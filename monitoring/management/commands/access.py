@@ -5,8 +5,6 @@ Exit code 0: done; 2: bad input. It asks for no password: who may run it has the
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,10 +12,11 @@ from typing import Any, NoReturn
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.core.management import BaseCommand
 from django.core.management.base import CommandParser
 
 from monitoring.access import throttle, tokens, users
+from monitoring.management.audited import AuditedCommand
+from monitoring.management.audited import who as _who
 from monitoring.management.tables import clock_time, duration, table
 from monitoring.models import Attempts, Token
 from monitoring.models.roles import Role, role_of
@@ -27,7 +26,7 @@ BAD_INPUT = 2
 ROLES = [role.value for role in Role]
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
     help = "Users, tokens of programs, and failed sign-ins."
     requires_system_checks: list[str] = []
 
@@ -141,8 +140,3 @@ class Command(BaseCommand):
 
 def _time(at: float) -> str:
     return clock_time(datetime.fromtimestamp(at, UTC))
-
-
-def _who() -> str:
-    """The person at the terminal, also behind sudo."""
-    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} (command line)"

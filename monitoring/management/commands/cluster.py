@@ -7,8 +7,6 @@ Exit code 0: done; 1: the cluster refused it, it failed, was superseded or took 
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -16,14 +14,15 @@ from typing import Any, NoReturn
 
 import msgspec
 from django.core.exceptions import ValidationError
-from django.core.management import BaseCommand
 from django.core.management.base import CommandParser
 from django.db import DatabaseError
 
 from monitoring.api import reads, schema, types
 from monitoring.core.model import Refused
-from monitoring.management import availability, fencing, listings, what_if
+from monitoring.management import audit, availability, fencing, listings, what_if
 from monitoring.management import topology as topology_commands
+from monitoring.management.audited import AuditedCommand
+from monitoring.management.audited import who as _who
 from monitoring.management.waiting import wait
 from monitoring.models import Cluster, FailoverRecord, Operation
 from monitoring.service import intents, lookup, setup, topology
@@ -35,7 +34,7 @@ FAILBACK = ("none", "immediate", "policy")
 VERBS = ("online", "offline", "restart", "fail")
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
     help = "Look at the cluster and operate it."
     requires_system_checks: list[str] = []  # they load every page, which takes longer than a move
 
@@ -94,6 +93,7 @@ class Command(BaseCommand):
         topology_commands.add_commands(add, shown)
         fencing.add_commands(add, shown, acting)
         availability.add_commands(add, shown)
+        audit.add_command(add, shown)
         what_if.add_command(add, shown)
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
@@ -187,6 +187,9 @@ class Command(BaseCommand):
         self._show(options, records, lambda: listings.record_table(records, self.style))
 
     # Availability
+
+    def _audit(self, options: dict[str, Any]) -> None:
+        audit.show(options, partial(self._show, options), self.style)
 
     def _availability(self, options: dict[str, Any]) -> None:
         availability.show(options, partial(self._show, options), self.style)
@@ -285,11 +288,6 @@ class Command(BaseCommand):
         self._show(options, schema.of_operation(operation), lambda: text)
         if operation.state != "done" and not (running and options["no_wait"]):
             sys.exit(FAILED)
-
-
-def _who() -> str:
-    """The person at the terminal, also behind sudo."""
-    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} (command line)"
 
 
 def _seconds(text: str) -> float:
