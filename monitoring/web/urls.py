@@ -6,14 +6,15 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from monitoring.web import account, find, overview, sign_in
+from monitoring.web import account, overview, sign_in
+from monitoring.web.palette import page as palette
 from monitoring.web.roles import role_not_required
 
 FORM = ["GET", "HEAD", "POST"]
 
 urlpatterns = [
     path("", overview.page, name="overview"),
-    path("find/", find.page, name="find"),
+    path("find/", palette.page, name="find"),
     path("", include("monitoring.web.actions_urls")),
     path("", include("monitoring.web.pages_urls")),
     path(

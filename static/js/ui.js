@@ -173,19 +173,8 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     const search = $("[data-search]");
     if (search) search.focus();
-    else $("#open-find")?.click();
+    else $("#open-palette")?.click();
   } else if (event.key === "?") {
     $("#help").showModal();
   }
-});
-
-/* ---------- find: arrow keys walk the list ---------- */
-
-dialog.addEventListener("keydown", (event) => {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  const links = $$(".found a", dialog);
-  if (!links.length) return;
-  event.preventDefault();
-  const at = links.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
-  (at < 0 ? $("input", dialog) : links[Math.min(at, links.length - 1)]).focus();
 });

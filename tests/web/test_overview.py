@@ -211,14 +211,6 @@ def test_a_cluster_without_nodes_says_so(browser: Browser, seeded: Seeded) -> No
     assert "No nodes yet" in browser("viewer").get("/").content.decode()
 
 
-def test_find_leads_to_groups_nodes_and_resources(browser: Browser, seeded: Seeded) -> None:
-    html = browser("viewer").get("/find/?q=evs1 smtp").content.decode()
-    assert f"/resources/{seeded.resources['EVS1 SMTP'].pk}/" in html
-    part = browser("viewer").get("/find/?q=node", headers={"HX-Request": "true"}).content.decode()
-    assert "NODE1" in part
-    assert "<html" not in part
-
-
 def test_a_page_that_does_not_exist_says_so_in_the_same_dress(browser: Browser) -> None:
     answer = browser("viewer").get("/groups/99999/")
     assert answer.status_code == 404
