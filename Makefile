@@ -8,7 +8,7 @@ MINUTES ?= 10
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock clean packages simulate chaos
+.PHONY: help run test lint format bench lock clean packages simulate chaos screenshots
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -37,6 +37,9 @@ simulate: $(VENV)/dev.stamp  ## Play simulated nights: make simulate SEEDS=10000
 
 chaos: $(VENV)/dev.stamp packages  ## Break a cluster in real processes: make chaos MINUTES=10 SEED=1; cuts need root
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+screenshots: $(VENV)/dev.stamp packages  ## Take pictures of every page into docs/img
+	@$(BIN)/python -m tests.screenshots
 
 bench: $(VENV)/dev.stamp packages  ## Measure speed and size beside their budgets
 	@$(BIN)/python -m benchmarks
