@@ -17,6 +17,8 @@ CLUSTERWEB_TRUSTED_ORIGINS
 CLUSTERWEB_SESSION_HOURS hours until everybody has to sign in again (default 168)
 CLUSTERWEB_SESSION_IDLE_HOURS
                          hours without a request until then (default 12)
+CLUSTERWEB_LANGUAGE      language of the dashboard where neither the user nor the browser asks for one
+                         that there is: en (default) or de
 CLUSTERWEB_DEBUG         1 for Django's debug pages; never in production
 """
 
@@ -86,6 +88,14 @@ def _networks(name: str, default: str) -> list[ipaddress.IPv4Network | ipaddress
         raise ImproperlyConfigured(f"{name}: {error}") from None
 
 
+def _language() -> str:
+    language = os.environ.get("CLUSTERWEB_LANGUAGE") or "en"
+    if language not in dict(LANGUAGES):
+        known = ", ".join(code for code, _ in LANGUAGES)
+        raise ImproperlyConfigured(f"CLUSTERWEB_LANGUAGE: {language!r} is none of {known}")
+    return language
+
+
 SECRET_KEY = _secret_key()
 HTTPS = os.environ.get("CLUSTERWEB_HTTPS") == "1"
 ALLOWED_HOSTS = _listed("CLUSTERWEB_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
@@ -136,6 +146,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "monitoring.web.sessions.SessionAgeMiddleware",
     "monitoring.access.trail.OriginMiddleware",
+    "monitoring.web.reading.ReadingMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "monitoring.web.roles.ViewerRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -217,7 +228,10 @@ LOGOUT_REDIRECT_URL = "login"
 
 USE_TZ = True
 TIME_ZONE = os.environ.get("TZ") or "UTC"
-LANGUAGE_CODE = "en-us"
+LANGUAGE_CODE = "en"  # of the sources and of all that is recorded; what a reader gets: monitoring.web.reading
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+DEFAULT_LANGUAGE = _language()
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 
 from monitoring.live.hub import Watcher, hub
 from monitoring.live.topics import Topic
-from monitoring.live.visitor import Visitor
+from monitoring.live.visitor import Reading, Visitor
 from monitoring.models.roles import role_of
 
 ENDED = 4403
@@ -25,7 +25,7 @@ MOST_OF_A_USER = 1000
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """/live/?topic=group:5&since=123: the page on group 5 shows all up to event 123."""
+    """/live/?topic=group:5&since=123&lang=en&zone=UTC: the page on group 5 shows all up to event 123."""
 
     channel_layer_alias = "none"  # the hub listens, once for all
     watcher: Watcher | None = None
@@ -34,6 +34,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         query = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
         topic = Topic.parse(query.get("topic", [""])[0])
         since = query.get("since", ["0"])[0]
+        reading = Reading.of(query.get("lang", [""])[0], query.get("zone", [""])[0])
         visitor = await database_sync_to_async(_visitor)(self.scope)
         await self.accept()  # first, so that the browser is shown the close code
         if visitor is None:
@@ -43,7 +44,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         elif hub().pages_of(visitor.user) >= MOST_OF_A_USER:
             await self.close(TOO_MANY)
         else:
-            self.watcher = Watcher(visitor, topic, int(since), self._push, self._end)
+            self.watcher = Watcher(visitor, topic, int(since), self._push, self._end, reading)
             hub().join(self.watcher)
 
     async def disconnect(self, code: int) -> None:

@@ -1,10 +1,10 @@
 """One hub in each web process: renders a change once, sends it to all who watch.
 
 The cluster service announces each commit on the channel layer. The hub gathers what is
-announced, renders for every topic and role that is being watched what changed, one after
-the other in one thread of its own, and sends the same text to all who watch it. Changes
-that arrive meanwhile are gathered and rendered together, so a burst costs what the page
-can take and not more.
+announced, renders for every topic, role and reading (language, time zone) that is being
+watched what changed, one after the other in one thread of its own, and sends the same text
+to all who watch it. Changes that arrive meanwhile are gathered and rendered together, so a
+burst costs what the page can take and not more.
 
 The announcement only wakes the hub: what a watcher was told is kept as the number of the
 newest event. A look at that number every BACKSTOP seconds finds what a lost announcement
@@ -30,7 +30,7 @@ from django.db import close_old_connections
 
 from monitoring.live import feed
 from monitoring.live.topics import Change, Topic, render
-from monitoring.live.visitor import Visitor
+from monitoring.live.visitor import Reading, Visitor
 from monitoring.models.roles import Role
 from monitoring.service.publish import LIVE
 
@@ -43,7 +43,7 @@ RETRY = 2.0
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Audience = tuple[Topic, Role]
+Audience = tuple[Topic, Role, Reading]
 
 
 @dataclass(eq=False)
@@ -55,11 +55,12 @@ class Watcher:
     since: int
     send: Callable[[str], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
+    reading: Reading
     gone: bool = False
 
     @property
     def audience(self) -> Audience:
-        return self.topic, self.visitor.role
+        return self.topic, self.visitor.role, self.reading
 
 
 @dataclass(eq=False)
@@ -150,9 +151,9 @@ class Hub:
     async def _render(self, audience: Audience, change: Change) -> str:
         if change.whole:
             return f"{change.seq} REFETCH\n"
-        topic, role = audience
+        topic, role, reading = audience
         try:
-            return f"{change.seq}\n{await self._in_thread(render, topic, change, role)}"
+            return f"{change.seq}\n{await self._in_thread(render, topic, change, role, reading)}"
         except Exception:
             log.exception("the changes of %s were not rendered; its pages load anew", topic)
             return f"{change.seq} REFETCH\n"

@@ -15,7 +15,8 @@ element with `data-parent="ID"` that the page does not have yet, or has elsewher
 into that parent, in the order of `data-sort`.
 
 A render function runs in a thread of the hub, once for all who watch the topic with the
-same role, and reads the database as it is then: newer than `change` does no harm.
+same role, language and time zone (which are in force while it runs), and reads the database
+as it is then: newer than `change` does no harm.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.utils import timezone, translation
+
+from monitoring.live.visitor import Reading
 from monitoring.models.roles import Role
 
 
@@ -85,8 +89,10 @@ def register_everywhere(render: Render) -> None:
     _everywhere.append(render)
 
 
-def render(topic: Topic, change: Change, role: Role) -> str:
+def render(topic: Topic, change: Change, role: Role, reading: Reading | None = None) -> str:
     """The HTML that brings a page on `topic` from `change.since` to `change.seq`."""
-    parts = [_renderers[topic.kind](topic.subject, change, role)]
-    parts += [extra(None, change, role) for extra in _everywhere]
+    reading = reading or Reading.of("", "")
+    with translation.override(reading.language), timezone.override(reading.zone):
+        parts = [_renderers[topic.kind](topic.subject, change, role)]
+        parts += [extra(None, change, role) for extra in _everywhere]
     return "".join(parts)

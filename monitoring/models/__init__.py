@@ -1,7 +1,7 @@
 """The database: topology, operations and history. Nothing here decides anything."""
 
 from monitoring.models.access import Attempts, Token
-from monitoring.models.accounts import Visit
+from monitoring.models.accounts import Preference, Visit
 from monitoring.models.audit import AuditEntry
 from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
@@ -36,6 +36,7 @@ __all__ = [
     "OutageMark",
     "Phase",
     "PossibleOwner",
+    "Preference",
     "PreferredOwner",
     "ProbeTime",
     "Resource",

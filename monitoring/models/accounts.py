@@ -1,4 +1,4 @@
-"""What is kept about users beside their name and role: where they are signed in.
+"""What is kept about users beside their name and role: where they are signed in, how they read.
 
 `at` and its like are cluster time in seconds since 1970.
 """
@@ -27,3 +27,15 @@ class Visit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} from {self.address}"
+
+
+class Preference(models.Model):
+    """How a user reads the dashboard. An empty field leaves it to the browser and the cluster."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="preference")
+    language = models.CharField(max_length=20, blank=True)
+    zone = models.CharField(max_length=64, blank=True)
+    """The name of a time zone, or "browser"."""
+
+    def __str__(self) -> str:
+        return f"{self.user} reads {self.language or 'any language'}, {self.zone or 'cluster time'}"

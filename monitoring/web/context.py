@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from monitoring.models import Cluster
 from monitoring.models.roles import Role, role_of
 from monitoring.service import clock
+from monitoring.web.times import zone_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ def for_role(role: Role | None) -> dict[str, Any]:
         "may_operate": rank >= Role.OPERATOR.rank,
         "may_administer": rank >= Role.ADMINISTRATOR.rank,
         "now": f"{clock.now():.3f}",
+        "zone": timezone.get_current_timezone_name(),
+        "zone_label": zone_label(),
     }
 
 

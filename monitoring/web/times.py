@@ -1,4 +1,4 @@
-"""Marks of the clock on a time axis, in local time."""
+"""Local time: which zone it is of, and marks of the clock on a time axis."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ _STEPS = (
     *(86_400, 172_800, 604_800, 1_209_600, 2_592_000, 5_184_000),
 )
 _WEEK = 604_800
+
+
+def zone_label() -> str:
+    """The zone in force and how far from UTC it is now: "Europe/Berlin (UTC+01:00)"."""
+    name = timezone.get_current_timezone_name()
+    offset = timezone.localtime().strftime("%z")
+    return name if offset in ("", "+0000") else f"{name} (UTC{offset[:3]}:{offset[3:]})"
 
 
 def clock_ticks(since: float, until: float, wanted: int = 6) -> tuple[Tick, ...]:

@@ -6,7 +6,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from monitoring.web import account, overview, sign_in
+from monitoring.web import account, overview, reading, sign_in
 from monitoring.web.palette import page as palette
 from monitoring.web.roles import role_not_required
 
@@ -24,6 +24,7 @@ urlpatterns = [
     ),
     path("logout/", role_not_required(require_POST(auth.LogoutView.as_view())), name="logout"),
     path("account/", account.page, name="account"),
+    path("account/reading/", reading.page, name="reading"),
     path("account/sessions/end/", account.end_session, name="account_end_session"),
     path(
         "password/",

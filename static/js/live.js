@@ -27,6 +27,8 @@ function connect() {
   url.protocol = url.protocol.replace("http", "ws");
   url.searchParams.set("topic", body.dataset.liveTopic);
   url.searchParams.set("since", seq);
+  url.searchParams.set("lang", document.documentElement.lang);
+  url.searchParams.set("zone", body.dataset.zone);
   const mine = new WebSocket(url);
   socket = mine;
   listenFor(HANDSHAKE);

@@ -22,6 +22,7 @@ from monitoring.core.states import GroupState
 from monitoring.live import hub as hub_module
 from monitoring.live import topics
 from monitoring.live.consumer import ENDED, SPOKE, UNKNOWN_TOPIC
+from monitoring.live.visitor import Reading
 from monitoring.models import Cluster, Group
 from monitoring.models.roles import Role, grant
 from monitoring.service import clock, journal
@@ -169,9 +170,9 @@ async def test_a_change_is_rendered_once_for_all_who_watch_the_same(
     rendered: list[tuple[topics.Topic, Role]] = []
     real = topics.render
 
-    def counting(topic: topics.Topic, change: topics.Change, role: Role) -> str:
+    def counting(topic: topics.Topic, change: topics.Change, role: Role, reading: Reading) -> str:
         rendered.append((topic, role))
-        return real(topic, change, role)
+        return real(topic, change, role, reading)
 
     cookies = await cookie(made, "viewer")
     async with watching(cookies) as one, watching(cookies) as two, watching(cookies) as three:

@@ -159,6 +159,7 @@ HTTP: dict[str, Row] = {
     "logout/": edit(SIGNED_IN),
     "account/": page(SIGNED_IN),
     "account/sessions/end/": edit(SIGNED_IN),
+    "account/reading/": form(SIGNED_IN, 302),
     "password/": form(SIGNED_IN, 200),
     "password/done/": page(SIGNED_IN),
     # The REST API
