@@ -8,6 +8,7 @@ from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
 from monitoring.models.members import Cluster, Node
 from monitoring.models.operations import Operation
 from monitoring.models.output import ResourceOutput
+from monitoring.models.schedules import Schedule, ScheduleRun
 from monitoring.models.topology import (
     Dependency,
     Group,
@@ -42,6 +43,8 @@ __all__ = [
     "Resource",
     "ResourceOutput",
     "ResourceType",
+    "Schedule",
+    "ScheduleRun",
     "Token",
     "Visit",
     "WatchTime",

@@ -106,6 +106,23 @@ def cluster_lock() -> Iterator[Held]:
     publish.after_commit(held)
 
 
+@contextmanager
+def attempt(held: Held) -> Iterator[None]:
+    """What is done inside is undone where it raises; the rest of the transaction stands."""
+    newest, sent = held.cluster.last_event, len(held.messages)
+    marked = (held.groups, held.nodes, held.resources, held.operations, held.dirty)
+    before = [set(marks) for marks in marked]
+    try:
+        with transaction.atomic():
+            yield
+    except BaseException:
+        held.cluster.last_event = newest  # its events are undone too: no gap
+        del held.messages[sent:]
+        for marks, kept in zip(marked, before, strict=True):
+            marks.intersection_update(kept)
+        raise
+
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

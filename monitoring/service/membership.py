@@ -55,6 +55,14 @@ def is_heard(node: int) -> bool:
     return _observer is None or _observer.watch.has_heard(node)
 
 
+def settled() -> bool:
+    """True where this process has heard of all members, or has waited long enough for them. One query."""
+    if _observer is None or clock.monotonic() - _observer.watch.started > STARTUP_GRACE:
+        return True
+    members = Node.objects.filter(state__in=MEMBERS).values_list("pk", flat=True)
+    return all(_observer.watch.has_heard(node) for node in members)
+
+
 def terms(cluster: Cluster) -> LeaseTerms:
     """The cluster's lease settings, in seconds."""
     return LeaseTerms(cluster.heartbeat_interval_ms / 1000, cluster.lease_ms / 1000, cluster.margin_ms / 1000)

@@ -19,6 +19,7 @@ from monitoring.core.messages import ITEMS, Id, MessageError, seal
 from monitoring.models import Cluster, Node, ProbeTime
 from monitoring.service import clock, decide, inbox, membership, publish, refusals, watching
 from monitoring.service.lock import again, cluster_lock
+from monitoring.service.schedules import runs
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ class Ticker(threading.Thread):
             with cluster_lock() as held:
                 decide.due(held)
             at = decide.next_wake()
+        runs.look_if_due()
         return interval if at is None else min(interval, max(0.0, at - clock.now()))
 
     def _note_if_due(self) -> None:

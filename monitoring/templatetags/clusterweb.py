@@ -8,6 +8,7 @@
                                  what is Online shows the icon of its type instead
 {{ state|tone }}                 "is-ok", "is-bad": the class that carries the colour
 {% since at %}                   how long ago, counted on by the page: "3 min"
+{% until at %}                   how long until then, counted down by the page: "2 h"
 {% moment at %}                  date and time in local time, cluster time given
 {{ seconds|duration }}           "0.8 s", "2 min 5 s", "3 d 4 h"
 """
@@ -170,6 +171,21 @@ def since(at: float | None) -> SafeString:
         when.isoformat(timespec="milliseconds"),
         when.strftime("%Y-%m-%d %H:%M:%S %Z"),
         short(clock.now() - at),
+    )
+
+
+@register.simple_tag
+def until(at: float | None) -> SafeString:
+    """How long until a moment to come, counted down by the page."""
+    when = local(at)
+    if not at or when is None:
+        return SafeString("–")
+    return format_html(
+        '<time class="until nowrap" data-until="{}" datetime="{}" title="{}">{}</time>',
+        f"{at:.3f}",
+        when.isoformat(timespec="milliseconds"),
+        when.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        short(at - clock.now()),
     )
 
 

@@ -24,6 +24,8 @@ from monitoring.web import (
     nodes,
     resource_settings,
     resources,
+    schedule,
+    schedule_form,
     timeline,
     what_if,
 )
@@ -65,6 +67,16 @@ urlpatterns = [
     ),
     path("resources/<int:pk>/settings/delete/", resource_settings.delete, name="resource_delete"),
     path("what-if/", what_if.page, name="what_if"),
+    path("schedule/", schedule.page, name="schedule"),
+    path("schedule/new/", schedule_form.create, name="schedule_new"),
+    path("schedule/preview/", schedule_form.preview, name="schedule_preview"),
+    path("schedule/<int:pk>/", schedule.detail, name="schedule_detail"),
+    path("schedule/<int:pk>/edit/", schedule_form.edit, name="schedule_edit"),
+    *(
+        path(f"schedule/<int:pk>/{verb}/", schedule.act, {"verb": verb}, name=f"schedule-{verb}")
+        for verb in schedule.ACTS
+    ),
+    path("schedule/runs/<int:pk>/note/", schedule.note, name="schedule_note"),
     path("history/", history.page, {"tab": "failovers"}, name="history"),
     path("history/events/", history.page, {"tab": "events"}, name="history_events"),
     *(

@@ -6,7 +6,7 @@ Imported once, when the server starts (clusterweb.asgi).
 from __future__ import annotations
 
 from monitoring.live.topics import register, register_everywhere
-from monitoring.web import fencing, groups, history, nodes, operations, overview, resources
+from monitoring.web import fencing, groups, history, nodes, operations, overview, resources, schedule
 
 register("overview", overview.render_changes)
 register("groups", groups.render_list_changes)
@@ -15,6 +15,7 @@ register("nodes", nodes.render_list_changes)
 register("node", nodes.render_changes)
 register("fencing", fencing.render_changes)
 register("resource", resources.render_changes)
+register("schedule", schedule.render_changes)
 register("history", history.render_changes)
 register("record", history.render_record_changes)
 register_everywhere(operations.render_changes)

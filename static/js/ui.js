@@ -106,6 +106,10 @@ export function tick() {
     const text = short(now - Number(node.dataset.since));
     if (node.textContent !== text) node.textContent = text;
   }
+  for (const node of document.getElementsByClassName("until")) {
+    const text = short(Number(node.dataset.until) - now);
+    if (node.textContent !== text) node.textContent = text;
+  }
 }
 setInterval(() => document.hidden || tick(), 1000);
 

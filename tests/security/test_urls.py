@@ -68,6 +68,8 @@ def address(pattern: str, made: seed.Seeded, missing: bool = False) -> str:
         "step": str(made.fence_step.pk),
         "agent": "fence_test",
         "type": "Generic Application",
+        "schedule": str(made.schedule.pk),
+        "run": str(made.schedule.runs.get().pk),
         "token": str(Token.objects.values_list("pk", flat=True)[0]),
     }
     known = "|".join(first)

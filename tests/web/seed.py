@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from django.contrib.auth.models import User
 
@@ -28,6 +29,8 @@ from monitoring.models import (
     ProbeTime,
     Resource,
     ResourceType,
+    Schedule,
+    ScheduleRun,
     Token,
 )
 from monitoring.models.roles import Role, ensure_roles, grant
@@ -63,6 +66,7 @@ class Seeded:
     records: list[FailoverRecord] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)
     fence_step: FenceStep = field(default_factory=FenceStep)
+    schedule: Schedule = field(default_factory=Schedule)
     lines: list[Event] = field(default_factory=list)
     """Events that were written down and have no number yet."""
 
@@ -98,9 +102,40 @@ def cluster(now: float, *, probes: bool = True) -> Seeded:
     _exchange(made, "EVS2", "NODE2", now, mta=False)
     _files(made, now)
     _history(made, now)
+    made.schedule = _scheduled(made, now)
     if probes:
         _probes(made.resources["EVS1 SMTP"], now)
     return made
+
+
+def _scheduled(made: Seeded, now: float) -> Schedule:
+    """EVS1 moves to NODE2 in two days; the time before was missed."""
+    day = 2 * 86_400.0
+    row = Schedule.objects.create(
+        kind="move",
+        group=made.groups["EVS1"],
+        group_name="EVS1",
+        node=made.nodes["NODE2"],
+        node_name="NODE2",
+        reason="New disks",
+        first=f"{datetime.fromtimestamp(now - day, UTC):%Y-%m-%dT%H:%M}",
+        zone="UTC",
+        repeat="daily",
+        every=2,
+        requested_by="operator",
+        author=made.users["operator"],
+        made_at=now - 2 * day,
+        next_at=now // 60 * 60 + day,
+    )
+    ScheduleRun.objects.create(
+        schedule=row,
+        title="Move EVS1 to NODE2",
+        due_at=now - day,
+        ran_at=now - day + 3000,
+        state="missed",
+        text="The cluster service was not running at its time.",
+    )
+    return row
 
 
 def _type(name: str) -> ResourceType:

@@ -1,0 +1,1 @@
+"""What is scheduled: written down (edits), foreseen (foresee), run (runs), and said in words (words)."""
