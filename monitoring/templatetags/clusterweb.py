@@ -9,6 +9,7 @@
 {{ state|tone }}                 "is-ok", "is-bad": the class that carries the colour
 {% since at %}                   how long ago, counted on by the page: "3 min"
 {% until at %}                   how long until then, counted down by the page: "2 h"
+{% soon "group" id as row %}     what is scheduled for it within a day
 {% moment at %}                  date and time in local time, cluster time given
 {{ seconds|duration }}           "0.8 s", "2 min 5 s", "3 d 4 h"
 """
@@ -29,6 +30,8 @@ from django.utils.safestring import SafeString
 from monitoring.core.states import GroupState, NodeState, ResourceState
 from monitoring.resource_dlls import registry
 from monitoring.service import clock
+from monitoring.service.queries import schedules
+from monitoring.service.queries.schedules import RunRow, ScheduleRow
 
 State = ResourceState | GroupState | NodeState
 register = template.Library()
@@ -172,6 +175,22 @@ def since(at: float | None) -> SafeString:
         when.strftime("%Y-%m-%d %H:%M:%S %Z"),
         short(clock.now() - at),
     )
+
+
+@register.simple_tag(takes_context=True)
+def soon(context: template.Context, subject: str, id: int) -> ScheduleRow | None:
+    """What is scheduled for a group or node within a day. One query, however often it stands on a page."""
+    kept = context.render_context.dicts[0]  # of the whole page: what it includes has one of its own above it
+    if "soon" not in kept:
+        kept["soon"] = schedules.next_by_subject(clock.now() + 86_400)
+    found: ScheduleRow | None = kept["soon"].get((subject, id))
+    return found
+
+
+@register.simple_tag
+def schedule_failures() -> list[RunRow]:
+    """What was scheduled and failed, and of which nobody has taken note. One query."""
+    return schedules.failures()
 
 
 @register.simple_tag

@@ -25,6 +25,7 @@ from monitoring.models import Cluster, Event, Group, Node, Resource
 from monitoring.models.roles import has_role
 from monitoring.service import intents, preview
 from monitoring.service.fencing.fences import FENCING
+from monitoring.service.schedules.drafts import EITHER, GROUP_KINDS, NODE_KINDS
 from monitoring.web import verbs
 from monitoring.web.context import live_from
 from monitoring.web.operations import toast
@@ -184,6 +185,18 @@ def _ask(
         "chosen": int(chosen) if chosen.isascii() and chosen.isdigit() else next(iter(free), None),
         "failbacks": FAILBACK,
         "failback": given.get("failback") or FAILBACK[0][0],
+        "later": _later(subject, verb, given.get("reason", "")),
         "blocked": bool(expected.refused) or ("node" in verb.asks and not free),
     }
     return render(request, "actions/confirm.html", context, status=status)
+
+
+def _later(subject: Subject, verb: Verb, reason: str) -> str:
+    """Where the same is scheduled, "" where it cannot be."""
+    known = GROUP_KINDS if subject.what == "group" else NODE_KINDS if subject.what == "node" else ()
+    if verb.kind not in (*known, *EITHER) or subject.what == "resource":
+        return ""
+    query = {"kind": verb.kind, "reason": reason}
+    if subject.what != "cluster":
+        query[subject.what] = str(subject.row)
+    return reverse("schedule_new", query={name: value for name, value in query.items() if value})

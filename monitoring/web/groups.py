@@ -14,7 +14,7 @@ from monitoring.live.topics import Change
 from monitoring.models import Resource
 from monitoring.models.roles import Role
 from monitoring.service import clock
-from monitoring.service.queries import groups, history
+from monitoring.service.queries import groups, history, schedules
 from monitoring.service.queries.nodes import node_list
 from monitoring.web import charts
 from monitoring.web.context import for_role, live_from
@@ -73,6 +73,7 @@ def group_context(pk: int) -> dict[str, Any] | None:
         "records": history.records(about, limit=RECORDS).rows,
         "events": history.events(about, limit=EVENTS).rows,
         "history_query": f"group={pk}",
+        "coming": schedules.coming_for_group(pk),
     }
 
 

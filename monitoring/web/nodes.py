@@ -13,7 +13,7 @@ from monitoring.core.states import GroupState
 from monitoring.live.topics import Change
 from monitoring.models import Group
 from monitoring.models.roles import Role
-from monitoring.service.queries import fencing, history, nodes
+from monitoring.service.queries import fencing, history, nodes, schedules
 from monitoring.web.context import for_role, live_from
 
 EVENTS, RECORDS = 12, 6
@@ -60,6 +60,7 @@ def node_context(pk: int) -> dict[str, Any] | None:
         "records": history.records(about, limit=RECORDS, node_name=detail.summary.name).rows,
         "events": history.events(about, limit=EVENTS).rows,
         "history_query": f"node={pk}",
+        "coming": schedules.coming_for_node(pk),
         "fencing": fencing.node_fencing(pk),
     }
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
 from monitoring.core.model import Refused
 from monitoring.live.topics import Change
@@ -196,10 +196,14 @@ def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 
 
 def _done(request: HttpRequest, verb: str, pk: int, text: str) -> HttpResponse:
+    """On to what is left of it; from a dialog back to the page that it was opened on."""
     to, args = ("schedule", []) if verb == "delete" else ("schedule_detail", [pk])
     answer = done(request, text, to, *args)
     if request.htmx:  # type: ignore[attr-defined]
-        return HttpResponseClientRedirect(reverse(to, args=args))
+        here = reverse("schedule_detail", args=[pk])
+        if verb == "delete" and request.htmx.current_url_abs_path == here:  # type: ignore[attr-defined]
+            return HttpResponseClientRedirect(reverse(to))
+        return HttpResponseClientRefresh()
     return answer
 
 

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from monitoring.models import Event, Operation, Schedule, ScheduleRun
 from monitoring.service import clock
+from monitoring.service.schedules import edits
 from tests.web.conftest import Browser
 from tests.web.seed import Seeded
 
@@ -164,3 +165,47 @@ def test_many_schedules_cost_as_many_queries_as_one(browser: Browser, seeded: Se
             assert client.get("/schedule/").status_code == 200
         asked.append(len(queries))
     assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("page", ["/groups/{group}/", "/nodes/{node}/"])
+def test_what_is_to_come_stands_on_the_page_of_what_it_is_about(
+    browser: Browser, seeded: Seeded, page: str
+) -> None:
+    address = page.format(group=seeded.groups["EVS1"].pk, node=seeded.nodes["NODE2"].pk)
+    client = browser("operator")
+    html = client.get(address).content.decode()
+    assert f'href="/schedule/{seeded.schedule.pk}/skip/"' in html
+    assert 'data-until="' in html
+    edits.pause(seeded.schedule.pk, "operator")
+    assert "/skip/" not in client.get(address).content.decode()
+
+
+def test_a_drain_of_its_node_stands_on_the_page_of_a_group(browser: Browser, seeded: Seeded) -> None:
+    client = browser("operator")
+    client.post("/schedule/new/", wanted())
+    html = client.get(f"/groups/{seeded.groups['EVS2'].pk}/").content.decode()
+    assert "Drain NODE2" in html
+    assert "Drain NODE2" not in client.get(f"/groups/{seeded.groups['EVS1'].pk}/").content.decode()
+
+
+def test_the_overview_shows_what_comes_within_a_day_and_failures_loudly(
+    browser: Browser, seeded: Seeded
+) -> None:
+    client = browser("operator")
+    html = client.get("/").content.decode()
+    assert "The cluster service was not running at its time." in html.split('id="schedule-loud"')[1]
+    card = html.split(f'id="group-{seeded.groups["EVS1"].pk}"')[1].split("</article>")[0]
+    assert "moves to NODE2 in" not in card
+    Schedule.objects.update(next_at=clock.now() + 7300)
+    html = client.get("/").content.decode()
+    card = html.split(f'id="group-{seeded.groups["EVS1"].pk}"')[1].split("</article>")[0]
+    assert "moves to NODE2 in" in card
+    assert ">2 h</time>" in card
+
+
+def test_what_is_confirmed_may_be_done_later_instead(browser: Browser, seeded: Seeded) -> None:
+    client = browser("operator")
+    html = client.get(f"/groups/{seeded.groups['EVS1'].pk}/restart/").content.decode()
+    assert 'href="/schedule/new/?kind=restart&amp;group=EVS1"' in html
+    html = client.get(f"/resources/{seeded.resources['EVS1 SMTP'].pk}/restart/").content.decode()
+    assert "/schedule/new/" not in html
