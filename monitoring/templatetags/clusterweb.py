@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 from django import template
 from django.conf import settings
@@ -180,7 +181,9 @@ def since(at: float | None) -> SafeString:
 @register.simple_tag(takes_context=True)
 def soon(context: template.Context, subject: str, id: int) -> ScheduleRow | None:
     """What is scheduled for a group or node within a day. One query, however often it stands on a page."""
-    kept = context.render_context.dicts[0]  # of the whole page: what it includes has one of its own above it
+    kept: dict[str, Any] = context.render_context.dicts[
+        0
+    ]  # of the whole page: what it includes has one of its own above it
     if "soon" not in kept:
         kept["soon"] = schedules.next_by_subject(clock.now() + 86_400)
     found: ScheduleRow | None = kept["soon"].get((subject, id))
