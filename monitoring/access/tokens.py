@@ -73,6 +73,7 @@ def user_of(secret: str) -> User | None:
     held, own = role_of(user), Role(token.role)
     user.is_superuser = False  # of this object only: it is never saved
     vars(user)["_role"] = None if held is None else min(held, own, key=lambda role: role.rank)
+    vars(user)["token"] = token.pk
     vars(user)["acts_as"] = f"{user.get_username()} (token {token.name})"[:150]
     return user
 

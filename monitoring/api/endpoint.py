@@ -34,11 +34,12 @@ ANY = "any"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with another status than 200, or with headers."""
+    """An answer with another status than 200, or with headers; `body` is JSON unless it is bytes."""
 
     body: object
     status: HTTPStatus = HTTPStatus.OK
     headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
 
 
 def endpoint(
@@ -98,8 +99,8 @@ def _answer(
     found = view(user, _input(request, asked), **path)
     reply = found if isinstance(found, Reply) else Reply(found)
     response = HttpResponse(
-        msgspec.json.encode(reply.body),
-        content_type="application/json",
+        reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body),
+        content_type=reply.content_type,
         status=reply.status,
         headers=reply.headers,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from monitoring.api import audit, availability, fencing, topology, types, views
+from monitoring.api import audit, availability, fencing, schedules, topology, types, views
 
 app_name = "api"
 
@@ -69,6 +69,18 @@ urlpatterns: list[URLPattern] = [
     path("types", types.all_types, name="types"),
     path("types/<str:type>", types.one_type, name="type"),
     path("what-if", views.what_if, name="what_if"),
+    path("schedule.ics", schedules.calendar, name="schedule_ics"),
+    path("schedules", schedules.listed, name="schedules"),
+    path("schedules/add", schedules.add, name="schedule-add"),
+    path("schedules/check", schedules.check, name="schedule-check"),
+    path("schedules/runs", schedules.run_list, name="schedule_runs"),
+    path("schedules/runs/<int:run>/note", schedules.note, name="schedule-run-note"),
+    path("schedules/<int:id>", schedules.one, name="schedule"),
+    path("schedules/<int:id>/change", schedules.change, name="schedule-change"),
+    *(
+        path(f"schedules/<int:id>/{verb}", schedules.act, {"verb": verb}, name=f"schedule-{verb}")
+        for verb in schedules.VERBS
+    ),
     path("operations/<int:id>", views.operation, name="operation"),
     path("events", views.events, name="events"),
     path("records", views.records, name="records"),

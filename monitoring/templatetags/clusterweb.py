@@ -181,7 +181,7 @@ def since(at: float | None) -> SafeString:
 @register.simple_tag(takes_context=True)
 def soon(context: template.Context, subject: str, id: int) -> ScheduleRow | None:
     """What is scheduled for a group or node within a day. One query, however often it stands on a page."""
-    kept: dict[str, Any] = context.render_context.dicts[
+    kept: Any = context.render_context.dicts[
         0
     ]  # of the whole page: what it includes has one of its own above it
     if "soon" not in kept:
