@@ -15,7 +15,7 @@ from monitoring.api.auth import name_of
 from monitoring.api.endpoint import Reply, endpoint
 from monitoring.api.problems import ProblemError
 from monitoring.api.requests import Nothing
-from monitoring.models import Schedule
+from monitoring.models import Schedule, ScheduleRun
 from monitoring.models.roles import Role
 from monitoring.service import clock
 from monitoring.service.queries import schedules, schedules_out
@@ -126,5 +126,7 @@ def act(user: User, asked: Nothing, id: int, verb: str) -> object:
 
 @endpoint("POST", Role.OPERATOR, Nothing)
 def note(user: User, asked: Nothing, run: int) -> object:
+    if not ScheduleRun.objects.filter(pk=run).exists():
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no run {run}.", "run")
     noted = edits.note_failure(run, name_of(user))
     return schedules_out.of_run(schedules.run_of(noted))
