@@ -4,7 +4,7 @@ from monitoring.models.access import Attempts, Token
 from monitoring.models.accounts import Preference, Visit
 from monitoring.models.audit import AuditEntry
 from monitoring.models.fencing import Fence, FenceDevice, FenceStep
-from monitoring.models.history import Event, FailoverRecord, Phase, ProbeTime
+from monitoring.models.history import Event, FailoverNote, FailoverRecord, Phase, ProbeTime
 from monitoring.models.members import Cluster, Node
 from monitoring.models.operations import Operation
 from monitoring.models.output import ResourceOutput
@@ -26,6 +26,7 @@ __all__ = [
     "Cluster",
     "Dependency",
     "Event",
+    "FailoverNote",
     "FailoverRecord",
     "Fence",
     "FenceDevice",

@@ -89,6 +89,14 @@ class FailoverRecord(models.Model):
     finished = models.FloatField(null=True)
     state = models.CharField(max_length=12, choices=STATES, default="running")
     outcome = models.TextField(blank=True)
+    lost_at = models.FloatField(null=True)
+    """When the lease of its node was over, where that is why it went; null for all else."""
+    proof_at = models.FloatField(null=True)
+    """The last proof that the group served before: a heartbeat of its node, or an IsAlive that said yes."""
+    down_since = models.FloatField(null=True)
+    """Since when the group did not serve; null where it was not meant to, or went on."""
+    up_at = models.FloatField(null=True)
+    """When it was Online again; null while it is not."""
 
     class Meta:
         ordering = ["-id"]
@@ -120,6 +128,25 @@ class Phase(models.Model):
 
     def __str__(self) -> str:
         return f"{self.resource_name} {self.direction} on {self.node_name}"
+
+
+class FailoverNote(models.Model):
+    """What an operator wrote about a failover. A deleted one keeps who and when, and loses its text."""
+
+    LONGEST = 4000
+
+    record = models.ForeignKey(FailoverRecord, on_delete=models.CASCADE, related_name="notes")
+    author = models.CharField(max_length=150)
+    text = models.TextField(max_length=LONGEST, blank=True)
+    at = models.FloatField()
+    edited_at = models.FloatField(null=True)
+    deleted_at = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"Note {self.pk} of {self.author} on failover {self.record_id}"
 
 
 class ProbeTime(models.Model):

@@ -71,6 +71,10 @@ class Group(models.Model):
     """Cluster time of the last change of the group's computed state or owner."""
     last_state = models.SmallIntegerField(default=1, editable=False)
     """The computed state at that time (core.state.group_state), for lists and filters."""
+    down_since = models.FloatField(null=True, editable=False)
+    """Since when it has not been Online; null while it is."""
+    proof_at = models.FloatField(null=True, editable=False)
+    """The last proof that it served before `down_since`, where something failed; null for none."""
     changed = models.BigIntegerField(default=0, editable=False)
 
     # The transit under way (core.model.Transit), all null where there is none

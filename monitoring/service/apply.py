@@ -5,9 +5,9 @@ from __future__ import annotations
 from monitoring.core.messages import FailResource, Release
 from monitoring.core.model import Decision, Event, GroupView, Outcome, Transit
 from monitoring.core.state import group_state
-from monitoring.core.states import GroupState, ResourceState, Severity, Stage
+from monitoring.core.states import GroupState, NodeState, ResourceState, Severity, Stage
 from monitoring.models import FailoverRecord, Group, Node, Operation
-from monitoring.service import drains, journal, phases
+from monitoring.service import downtime, drains, journal, phases
 from monitoring.service.facts import FORGOTTEN
 from monitoring.service.lock import Held
 from monitoring.service.snapshot import GroupRows, changed_fields
@@ -26,7 +26,7 @@ def save(held: Held, rows: GroupRows, group: Group, before: GroupView, decision:
         _event(held, rows, group, event, nodes, operation)
     for outcome in decision.outcomes:
         finish(held, outcome)
-    _group(held, group, before, decision)
+    _group(held, rows, group, before, decision)
     if after.transit is None and group.record_id is not None:
         group.record = None
         group.save(update_fields=["record"])
@@ -44,7 +44,9 @@ def _records(held: Held, group: Group, before: GroupView, decision: Decision, no
         if group.record is not None and _key(end.transit) == _key(before.transit):
             group.record.finished = held.now
             group.record.state, group.record.outcome = end.state, end.text
-            group.record.save(update_fields=["finished", "state", "outcome"])
+            if end.state == "done" and group.record.down_since is not None and group.persistent_online:
+                group.record.up_at = group.record.up_at or held.now
+            group.record.save(update_fields=["finished", "state", "outcome", "up_at"])
     if after is None:
         return
     if _key(after) != _key(before.transit):
@@ -61,6 +63,8 @@ def _records(held: Held, group: Group, before: GroupView, decision: Decision, no
             operation_id=after.operation,
             started=held.now,
             stopped=held.now if after.stage is Stage.STARTING else None,
+            lost_at=source.state_since if source and source.state == NodeState.DOWN else None,
+            **downtime.already(held, group),
         )
         group.save(update_fields=["record"])
     elif group.record is not None and before.transit is not None and after.stage != before.transit.stage:
@@ -153,7 +157,7 @@ def finish(held: Held, outcome: Outcome) -> None:
         drains.part_ended(held, row.parent_id)
 
 
-def _group(held: Held, group: Group, before: GroupView, decision: Decision) -> None:
+def _group(held: Held, rows: GroupRows, group: Group, before: GroupView, decision: Decision) -> None:
     after = decision.group
     transit = after.transit
     changed = changed_fields(
@@ -193,10 +197,10 @@ def _group(held: Held, group: Group, before: GroupView, decision: Decision) -> N
         held.nodes.update(
             n for n in (before.owner, after.owner) if n is not None and before.owner != after.owner
         )
-    note_group_state(held, group, before, after)
+    note_group_state(held, rows, group, before, after)
 
 
-def note_group_state(held: Held, group: Group, before: GroupView, after: GroupView) -> None:
+def note_group_state(held: Held, rows: GroupRows, group: Group, before: GroupView, after: GroupView) -> None:
     """Write the group's computed state where it or the owner changed: one line of the history each.
 
     The line tells which operation stands behind it: whether a downtime was planned follows from that.
@@ -206,8 +210,9 @@ def note_group_state(held: Held, group: Group, before: GroupView, after: GroupVi
     old = GroupState(group.last_state)
     if state == old and not moved:
         return
+    downtime.note(held, rows, group, before, state)
     group.last_state, group.state_since = state, held.now
-    group.save(update_fields=["last_state", "state_since"])
+    group.save(update_fields=["last_state", "state_since", "down_since", "proof_at"])
     where = f" on {group.owner.name}" if group.owner else ""
     if moved and state == old:
         text = f"{group.name} is now owned by {group.owner.name if group.owner else 'no node'}."

@@ -36,7 +36,7 @@ def save(held: Held, rows: snapshot.GroupRows, group: Group, before: GroupView, 
     if not unchanged or told:
         apply.save(held, rows, group, before, decision)
     else:
-        apply.note_group_state(held, group, before, before)
+        apply.note_group_state(held, rows, group, before, before)
 
 
 def decide(ids: Iterable[int]) -> None:

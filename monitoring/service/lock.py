@@ -58,6 +58,8 @@ class Held:
     """Groups to decide about after the commit, by the cluster service."""
     losses: dict[int, str] = field(default_factory=dict)
     """How nodes that went down in this transaction did."""
+    heard: dict[int, float] = field(default_factory=dict)
+    """When nodes that fell silent and are given up in this transaction were heard last."""
     messages: list[tuple[str, str, Downward]] = field(default_factory=list)
     """(node name, its key, message)."""
 

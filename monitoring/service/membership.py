@@ -101,6 +101,7 @@ def look(observer: Observer) -> None:
                 if node.pk not in over:
                     _note_silence(held, node, silences[node.pk], lease)
             _heard(held, newly)
+            held.heard = {n.pk: held.now - silences[n.pk] for n in lost}
             _lose(held, lost)
             for node in released:
                 end_quarantine(held, node.pk, "its time is over")

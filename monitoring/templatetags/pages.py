@@ -11,6 +11,8 @@
 {{ row|served_by }}              who served in a row of availability: (node, seconds up), the longest first
 {% events_around id since until %}  address of the events of a group around that time
 {% story event %}                an event's sentence, the names in it linked to their pages
+{% moment_address at %}          address of the cluster as it was then
+{{ step|step_icon }}             icon of a sentence in a failover's chain
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from monitoring.core.availability import Row
+from monitoring.core.chain import Role, Step
 from monitoring.core.states import Severity
 from monitoring.service.queries.history import EventRow
 from monitoring.templatetags.clusterweb import duration, icon, icon_of_type, local
@@ -43,6 +46,18 @@ _WEIGHTS = {
     Severity.WARNING: ("is-warn", "triangle-alert"),
     Severity.ERROR: ("is-bad", "circle-alert"),
     Severity.SEVERE: ("is-bad", "octagon-x"),
+}
+_STEPS = {
+    Role.SIGN: "info",
+    Role.FAILURE: "circle-alert",
+    Role.REMEDY: "rotate-cw",
+    Role.LIMIT: "ban",
+    Role.NODE: "server",
+    Role.FENCE: "plug-zap",
+    Role.ASKED: "user",
+    Role.DECISION: "arrow-right-left",
+    Role.HANDOVER: "flag",
+    Role.OUTCOME: "circle-check",
 }
 
 
@@ -136,13 +151,26 @@ def outcome_icon(state: str) -> str:
 
 
 @register.simple_tag
-def story(event: EventRow) -> SafeString:
+def moment_address(at: float) -> str:
+    when = local(at)
+    assert when is not None
+    return reverse("moment", query={"at": when.strftime("%Y-%m-%dT%H:%M:%S")})
+
+
+@register.filter
+def step_icon(step: Step) -> str:
+    return "octagon-x" if step.bad and step.role is Role.OUTCOME else _STEPS[step.role]
+
+
+@register.simple_tag
+def story(event: EventRow | Step) -> SafeString:
     """Each name is linked where it stands first; one that is gone stays text."""
     pages = {
         event.resource_name: ("resource", event.resource),
-        event.group_name: ("group", event.group),
         event.node_name: ("node", event.node),
     }
+    if isinstance(event, EventRow):
+        pages[event.group_name] = ("group", event.group)
     links = {name: reverse(page, args=[id]) for name, (page, id) in pages.items() if name and id}
     if not links:
         return escape(event.text)

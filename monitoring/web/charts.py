@@ -1,4 +1,4 @@
-"""Geometry of the drawings: the dependency graph, a failover's phases, probe times.
+"""Geometry of the drawings: the dependency graph, probe times; what all have in common.
 
 Everything is computed here and drawn by a template as plain SVG with presentation
 attributes: no script, no style attribute. Where a drawing must fit its place, positions are
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from monitoring.service.queries.groups import GroupDetail
-from monitoring.service.queries.history import PhaseRow, RecordDetail
 from monitoring.service.queries.resources import RECOMMENDED_MS, ProbePoint, ResourceRow
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, EDGE = 212, 44, 42, 12, 6
@@ -110,84 +109,7 @@ class Tick:
     anchor: str = "middle"
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One phase: place and width in percent; `running` where it has not ended."""
-
-    x: float
-    width: float
-    direction: str
-    node: str
-    seconds: float
-    outcome: str
-    bad: bool
-    running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """The bars of one resource, and how long each direction took altogether."""
-
-    resource: int | None
-    name: str
-    bars: tuple[Bar, ...]
-    offline: float | None
-    online: float | None
-
-    @property
-    def failed(self) -> bool:
-        return any(bar.bad for bar in self.bars)
-
-
-@dataclass(frozen=True, slots=True)
-class Phases:
-    """A failover on a time axis of `span` seconds; `handover` is where the owner changed, in percent."""
-
-    span: float
-    ticks: tuple[Tick, ...]
-    lanes: tuple[Lane, ...]
-    handover: float | None
-
-
-def phases(detail: RecordDetail, now: float) -> Phases:
-    """The phases of a failover, resources in the order in which they came online."""
-    record = detail.record
-    ends = [phase.finished or now for phase in detail.phases]
-    last = max([record.finished or now, *ends]) if record.state == "running" or ends else record.started
-    start = min([record.started, *(phase.started for phase in detail.phases)])
-    span = max(last - start, 0.001)
-    lanes = []
-    by_name: dict[str, list[PhaseRow]] = {}
-    for phase in sorted(detail.phases, key=lambda p: (p.direction == "offline", p.started)):
-        by_name.setdefault(phase.resource_name, []).append(phase)
-    for name, own in by_name.items():
-        bars = tuple(_bar(phase, start, span, now) for phase in own)
-        lanes.append(Lane(own[0].resource, name, bars, _sum(bars, "offline"), _sum(bars, "online")))
-    handover = None if record.stopped is None else _percent(record.stopped - start, span)
-    return Phases(span, _time_ticks(span), tuple(lanes), handover)
-
-
-def _bar(phase: PhaseRow, start: float, span: float, now: float) -> Bar:
-    end = phase.finished if phase.finished is not None else now
-    x = _percent(phase.started - start, span)
-    return Bar(
-        x=x,
-        width=max(0.4, min(100 - x, _percent(end - phase.started, span))),
-        direction=phase.direction,
-        node=phase.node_name,
-        seconds=max(0.0, end - phase.started),
-        outcome=phase.outcome,
-        bad=phase.outcome == "Failed",
-        running=phase.finished is None,
-    )
-
-
-def _sum(bars: Iterable[Bar], direction: str) -> float | None:
-    times = [bar.seconds for bar in bars if bar.direction == direction]
-    return sum(times) if times else None
-
-
-def _percent(part: float, whole: float) -> float:
+def percent(part: float, whole: float) -> float:
     return round(max(0.0, min(100.0, 100 * part / whole)), 2)
 
 
@@ -196,20 +118,6 @@ def nice_step(span: float, wanted: int) -> float:
     rough = max(span / wanted, 1e-9)
     power: float = 10 ** floor(log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-
-
-def _time_ticks(span: float) -> tuple[Tick, ...]:
-    step = nice_step(span, 5)
-    scale, unit = (1000, "ms") if span < 1 else (1, "s") if span < 300 else (1 / 60, "min")
-    marks = [step * i for i in range(int(span / step + 0.001) + 1)]
-    return tuple(
-        Tick(
-            _percent(mark, span),
-            f"{mark * scale:.3g} {unit}" if mark else "0",
-            "start" if not mark else "end" if mark / span > 0.97 else "middle",
-        )
-        for mark in marks
-    )
 
 
 WIDEST = 4.0

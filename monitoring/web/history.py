@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -21,7 +21,6 @@ from monitoring.models import FailoverRecord, Group, Node
 from monitoring.models.roles import Role
 from monitoring.service import clock
 from monitoring.service.queries import history
-from monitoring.web import charts
 from monitoring.web.context import for_role, live_from
 
 TABS = {
@@ -143,31 +142,6 @@ def page(request: HttpRequest, tab: str) -> HttpResponse:
     return response
 
 
-@require_safe
-def record(request: HttpRequest, pk: int) -> HttpResponse:
-    """One failover with its phases. Five queries."""
-    live_from(request)
-    context = record_context(pk)
-    if context is None:
-        raise Http404
-    return render(request, "history/record.html", context)
-
-
-def record_context(pk: int) -> dict[str, Any] | None:
-    detail = history.record_detail(pk)
-    if detail is None:
-        return None
-    row = detail.record
-    return {
-        "detail": detail,
-        "record": row,
-        "phases": charts.phases(detail, clock.now()),
-        "typical": history.typical_seconds([row.group]).get(row.group) if row.group else None,
-        "offline_after": None if row.stopped is None else row.stopped - row.started,
-        "online_after": None if row.stopped is None or row.finished is None else row.finished - row.stopped,
-    }
-
-
 def read_page(tab: str, form: FilterForm, before: int | None, limit: int = history.PAGE) -> history.Page[Any]:
     """Rows of a tab by a valid filter. One query."""
     wanted = form.wanted(clock.now())
@@ -183,14 +157,6 @@ def render_changes(subject: int | None, change: Change, role: Role) -> str:
         "records": history.records_after(change.since),
     }
     return render_to_string("history/changes.html", {**context, **for_role(role)})
-
-
-def render_record_changes(subject: int | None, change: Change, role: Role) -> str:
-    """An open failover while it is under way."""
-    context = record_context(subject) if subject else None
-    if context is None:
-        return ""
-    return render_to_string("history/parts/record.html", {**context, **for_role(role)})
 
 
 def _kept(request: HttpRequest) -> dict[str, str]:

@@ -16,6 +16,7 @@ from monitoring.web import (
     exchange_form,
     export,
     fencing,
+    flight,
     group_settings,
     groups,
     history,
@@ -93,5 +94,5 @@ urlpatterns = [
     path("history/availability.csv", availability.file, {"form": "csv"}, name="availability_csv"),
     path("history/availability.json", availability.file, {"form": "json"}, name="availability_json"),
     path("history/outages/<int:number>/mark/", availability.mark, name="outage_mark"),
-    path("history/<int:pk>/", history.record, name="record"),
+    path("history/<int:pk>/", flight.page, name="record"),
 ]

@@ -6,7 +6,17 @@ Imported once, when the server starts (clusterweb.asgi).
 from __future__ import annotations
 
 from monitoring.live.topics import register, register_everywhere
-from monitoring.web import fencing, groups, history, nodes, operations, overview, resources, schedule
+from monitoring.web import (
+    fencing,
+    flight,
+    groups,
+    history,
+    nodes,
+    operations,
+    overview,
+    resources,
+    schedule,
+)
 
 register("overview", overview.render_changes)
 register("groups", groups.render_list_changes)
@@ -17,5 +27,5 @@ register("fencing", fencing.render_changes)
 register("resource", resources.render_changes)
 register("schedule", schedule.render_changes)
 register("history", history.render_changes)
-register("record", history.render_record_changes)
+register("record", flight.render_changes)
 register_everywhere(operations.render_changes)

@@ -11,12 +11,12 @@ from django.urls import reverse
 
 from monitoring.core.states import Severity
 from monitoring.live.topics import Change
-from monitoring.models import Dependency, Event, FailoverRecord, Group, Phase
+from monitoring.models import Dependency, Event, FailoverRecord, Group
 from monitoring.models.roles import Role
 from monitoring.service import clock
 from monitoring.service.queries import history as read
 from monitoring.service.queries.csv_text import harmless
-from monitoring.web import charts, export, history
+from monitoring.web import export, history
 from tests.web import seed
 from tests.web.conftest import Browser
 
@@ -100,45 +100,6 @@ def test_a_long_history_goes_on_behind_the_last_row(seeded: seed.Seeded, browser
     assert rows == list(range(rows[0], rows[0] - len(rows), -1))
     assert b'id="event-list"' in first.content
     assert b'id="event-list"' not in following.content  # new lines are put into the first page only
-
-
-def test_a_failover_opens_to_its_phases_with_times_beside_the_bars(
-    seeded: seed.Seeded, browser: Browser
-) -> None:
-    record = seeded.records[-2]
-    response = browser("viewer").get(reverse("record", args=[record.pk]))
-    lanes = response.context["phases"].lanes
-    assert len(lanes) == 12
-    assert all(len(lane.bars) == 2 and lane.offline and lane.online for lane in lanes)
-    assert lanes[0].name in ("EVS1 IP Address", "EVS1 Disk")  # providers come online first
-    text = response.content.decode()
-    assert text.count('class="bar offline') == 12 + 1  # and the legend
-    assert "owner changed" in text and "EVS1 SMTP failed 4 times within 15 min" in text
-
-
-def test_bars_lie_within_the_axis_in_their_order(seeded: seed.Seeded) -> None:
-    detail = read.record_detail(seeded.records[-2].pk)
-    assert detail is not None
-    drawn = charts.phases(detail, clock.now())
-    assert drawn.handover is not None
-    for lane in drawn.lanes:
-        down, up = sorted(lane.bars, key=lambda bar: bar.x)
-        assert (down.direction, up.direction) == ("offline", "online")
-        assert down.x >= 0 and down.x + down.width <= drawn.handover + 0.5
-        assert drawn.handover <= up.x and up.x + up.width <= 100.01
-
-
-def test_a_phase_under_way_grows_until_now(seeded: seed.Seeded) -> None:
-    record = seeded.records[-2]
-    FailoverRecord.objects.filter(pk=record.pk).update(state="running", finished=None)
-    Phase.objects.filter(record=record, resource_name="EVS1 Search", direction="online").update(
-        finished=None, outcome=""
-    )
-    detail = read.record_detail(record.pk)
-    assert detail is not None
-    drawn = charts.phases(detail, record.started + 10)
-    running = [bar for lane in drawn.lanes for bar in lane.bars if bar.running]
-    assert len(running) == 1 and running[0].x + running[0].width == pytest.approx(100, abs=0.1)
 
 
 def test_the_history_of_what_was_deleted_stays(seeded: seed.Seeded, browser: Browser) -> None:

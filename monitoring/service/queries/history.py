@@ -111,6 +111,17 @@ class RecordRow:
     state: str
     state_label: str
     outcome: str
+    proof_at: float | None = None
+    down_since: float | None = None
+    """Since when the group did not serve; None where it was not meant to, or nobody kept it."""
+    up_at: float | None = None
+    lost_at: float | None = None
+
+    @property
+    def down_seconds(self) -> float | None:
+        """How long the group did not serve; None where it is not known, or not over."""
+        known = self.down_since is not None and self.up_at is not None
+        return max(0.0, self.up_at - self.down_since) if known else None  # type: ignore[operator]
 
     @property
     def seconds(self) -> float | None:
@@ -129,6 +140,7 @@ class PhaseRow:
     started: float
     finished: float | None
     outcome: str
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +242,7 @@ def record_detail(id: int) -> RecordDetail | None:
         return None
     phases = Phase.objects.filter(record_id=id).order_by("started", "id")
     lines = Event.objects.filter(record_id=id).order_by("seq")
-    return RecordDetail(record_row(record), tuple(map(_phase_row, phases)), tuple(map(event_row, lines)))
+    return RecordDetail(record_row(record), tuple(map(phase_row, phases)), tuple(map(event_row, lines)))
 
 
 def typical_seconds(groups: Iterable[int] | None = None) -> Mapping[int, float]:
@@ -300,10 +312,14 @@ def record_row(record: FailoverRecord) -> RecordRow:
         state=record.state,
         state_label=record.get_state_display(),
         outcome=record.outcome,
+        proof_at=record.proof_at,
+        down_since=record.down_since,
+        up_at=record.up_at,
+        lost_at=record.lost_at,
     )
 
 
-def _phase_row(phase: Phase) -> PhaseRow:
+def phase_row(phase: Phase) -> PhaseRow:
     return PhaseRow(
         resource=phase.resource_id,
         resource_name=phase.resource_name,
@@ -312,4 +328,5 @@ def _phase_row(phase: Phase) -> PhaseRow:
         started=phase.started,
         finished=phase.finished,
         outcome=phase.outcome,
+        id=phase.pk,
     )
