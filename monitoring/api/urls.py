@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from monitoring.api import audit, availability, fencing, schedules, topology, types, views
+from monitoring.api import audit, availability, balance, fencing, schedules, topology, types, views
 
 app_name = "api"
 
@@ -69,6 +69,8 @@ urlpatterns: list[URLPattern] = [
     path("types", types.all_types, name="types"),
     path("types/<str:type>", types.one_type, name="type"),
     path("what-if", views.what_if, name="what_if"),
+    path("balance", balance.suggested, name="balance"),
+    path("balance/apply", balance.apply, name="balance-apply"),
     path("schedule.ics", schedules.calendar, name="schedule_ics"),
     path("schedules", schedules.listed, name="schedules"),
     path("schedules/add", schedules.add, name="schedule-add"),

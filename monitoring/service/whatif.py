@@ -240,7 +240,7 @@ def weak_points(cluster: Cluster | None = None, nodes: Iterable[Node] | None = N
     rows = {node.pk: node for node in (Node.objects.order_by("pk") if nodes is None else nodes)}
     views = snapshot.world(Held(cluster, clock.now()), rows).nodes
     limit, apart = cluster.max_storage_groups_per_node, cluster.enforced_anti_affinity
-    return _points(_light_views(rows), tuple(views.values()), limit, apart)
+    return _points(light_views(rows), tuple(views.values()), limit, apart)
 
 
 @lru_cache(maxsize=2)
@@ -270,7 +270,7 @@ def told(point: SinglePoint) -> str:
     return f"If {point.name} fails, {who} down: {why}."
 
 
-def _light_views(nodes: Collection[int]) -> tuple[GroupView, ...]:
+def light_views(nodes: Collection[int]) -> tuple[GroupView, ...]:
     """All groups, with what a choice of nodes looks at and nothing else. Four queries."""
     preferred: dict[int, list[int]] = defaultdict(list)
     rows = PreferredOwner.objects.order_by("group_id", "position")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitoring.core.states import NodeState, ResourceState
-from monitoring.models import Group, Node
+from monitoring.models import Group, Node, PreferredOwner
 from tests.management.conftest import Run
 from tests.topology.build import app, set_state
 
@@ -40,3 +40,16 @@ def test_a_name_that_does_not_exist_is_bad_input(run: Run, running: Group) -> No
     answer = run("what-if", "--disk", "Qeue")
     assert answer.code == 2
     assert "Did you mean Queue?" in answer.err
+
+
+def test_balance_suggests_moves_with_reasons_and_does_them_when_told(run: Run, running: Group) -> None:
+    Group.objects.filter(pk=running.pk).update(last_state=0)
+    home = Node.objects.get(name="NODE2")
+    PreferredOwner.objects.all().delete()
+    assert run("balance").out.startswith("Nothing to move.")
+    PreferredOwner.objects.create(group=running, node=home, position=0)
+    answer = run("balance")
+    assert "NODE1 > NODE2" in answer.out
+    assert "EVS1 is away from its preferred owner NODE2" in answer.out
+    assert run("balance", "--do", "EVS1").out.strip() == "Move EVS1 was asked for."
+    assert run("balance", "EVS9", "--do").code == 2

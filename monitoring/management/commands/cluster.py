@@ -19,7 +19,7 @@ from django.db import DatabaseError
 
 from monitoring.api import reads, schema, types
 from monitoring.core.model import Refused
-from monitoring.management import audit, availability, fencing, listings, schedules, what_if
+from monitoring.management import audit, availability, balance, fencing, listings, schedules, what_if
 from monitoring.management import topology as topology_commands
 from monitoring.management.audited import AuditedCommand
 from monitoring.management.audited import who as _who
@@ -96,6 +96,7 @@ class Command(AuditedCommand):
         audit.add_command(add, shown)
         what_if.add_command(add, shown)
         schedules.add_command(add, shown)
+        balance.add_command(add, shown)
         add("init", "Make a cluster without nodes in an empty database, and its first users", shown)
         add("add-node", "Add a node; prints the key that its agent needs", shown, "name")
         add("node-key", "Print the key that the agent of a node needs", shown, "node")
@@ -206,6 +207,10 @@ class Command(AuditedCommand):
 
     def _schedule(self, options: dict[str, Any]) -> None:
         schedules.run(options, partial(self._show, options), self.style)
+
+    def _balance(self, options: dict[str, Any]) -> None:
+        if not balance.run(options, partial(self._show, options), self.style):
+            sys.exit(FAILED)
 
     # Setting up
 
