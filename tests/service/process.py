@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import django
@@ -19,9 +20,11 @@ django.setup()
 from django.db import connection  # noqa: E402
 from django.db.models import F  # noqa: E402
 
-from monitoring.models import Node, Operation  # noqa: E402
-from monitoring.service import intents  # noqa: E402
+from monitoring.models import Node, Operation, Schedule, ScheduleRun  # noqa: E402
+from monitoring.service import clock, intents  # noqa: E402
 from monitoring.service.lock import UndoneError, cluster_lock  # noqa: E402
+from monitoring.service.schedules import edits, runs  # noqa: E402
+from monitoring.service.schedules.drafts import Draft  # noqa: E402
 
 NODE1 = Node.objects.get(name="NODE1").pk
 
@@ -74,6 +77,33 @@ def pause() -> None:
     answer(state=accepted.operation.state, operations=Operation.objects.filter(kind="pause").count())
 
 
-COMMANDS = {each.__name__: each for each in (hold, lock, beat, reports, session, pause)}
+def plan(kind: str) -> None:
+    """Maintenance of the cluster, or its end, is due now."""
+    made = edits.create(
+        Draft(kind=kind, at="2100-01-31 02:00", zone="UTC"), edits.Author("x", from_terminal=True)
+    )
+    due = clock.now() // 60 * 60
+    first = f"{datetime.fromtimestamp(due, UTC):%Y-%m-%dT%H:%M}"
+    Schedule.objects.filter(pk=made.pk).update(first=first, next_at=due)
+    answer(schedule=made.pk)
+
+
+def run() -> None:
+    """What a worker does when it looks."""
+    runs.run_due()
+    told = ScheduleRun.objects.order_by("pk").values_list("title", "state", "operation__kind")
+    answer(runs=list(told), operations=Operation.objects.filter(kind__endswith="maintenance").count())
+
+
+def run_held() -> None:
+    """The same, and wait before the commit."""
+    with cluster_lock():
+        runs.run_due()
+        answer(ran=ScheduleRun.objects.count())
+        sys.stdin.readline()
+
+
+COMMANDS = {each.__name__: each for each in (hold, lock, beat, reports, session, pause, plan, run, run_held)}
 for line in sys.stdin:
-    COMMANDS[line.strip()]()
+    name, *words = line.split()
+    COMMANDS[name](*words)

@@ -131,6 +131,25 @@ def test_an_intent_is_accepted_once_by_one_whose_session_was_ended(
     assert process.ask("pause") == {"state": "done", "operations": 1}
 
 
+def test_what_is_scheduled_is_run_once_by_two_workers_one_of_which_is_killed_on_the_way(
+    env: dict[str, str], processes: tuple[Process, Process]
+) -> None:
+    killed, other = processes
+    begun = ["Maintenance of the cluster", "accepted", "maintenance"]
+    killed.ask("plan maintenance")
+    assert killed.ask("run_held") == {"ran": 1}, "it has run it, and has not committed that yet"
+    killed.send(signal.SIGKILL)
+    assert other.ask("run") == {"runs": [begun], "operations": 1}
+    other.ask("plan end-maintenance")
+    with two(env) as both:
+        for process in both:
+            process.tell("run")  # both at once
+        ended = ["End maintenance of the cluster", "accepted", "end-maintenance"]
+        for process in both:
+            process.heard()
+        assert other.ask("run") == {"runs": [begun, ended], "operations": 2}
+
+
 def test_on_sqlite_one_that_freezes_stops_the_others_until_it_is_killed_and_then_counts_for_nothing(
     tmp_path: Path,
 ) -> None:
