@@ -15,7 +15,7 @@ from monitoring.api.requests import Reason
 from monitoring.core.model import Refused
 from monitoring.models.roles import Role
 from monitoring.service import clock, lookup, outages
-from monitoring.service.queries import availability, moment_out
+from monitoring.service.queries import availability, moment_out, timeline_out
 from monitoring.service.queries.availability_out import ReportOut, of_report
 
 
@@ -77,6 +77,23 @@ class MomentQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def moment(user: User, asked: MomentQuery) -> object:
     try:
         return moment_out.read(asked.at, asked.to, clock.now())
+    except Refused as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, error.message, error.field) from None
+
+
+class TimelineQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times in RFC 3339; without them the last day. Without a group all."""
+
+    group: str = ""
+    since: str = ""
+    until: str = ""
+
+
+@endpoint("GET", Role.VIEWER, TimelineQuery)
+def timeline(user: User, asked: TimelineQuery) -> object:
+    group = lookup.group(asked.group).pk if asked.group else None
+    try:
+        return timeline_out.read(group, asked.since, asked.until, clock.now())
     except Refused as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, error.message, error.field) from None
 

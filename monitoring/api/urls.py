@@ -88,6 +88,7 @@ urlpatterns: list[URLPattern] = [
     path("records", views.records, name="records"),
     path("records/<int:id>", views.record, name="record"),
     path("audit", audit.trail, name="audit"),
+    path("timeline", availability.timeline, name="timeline"),
     path("moment", availability.moment, name="moment"),
     path("availability", availability.report, name="availability"),
     path("outages/<int:number>/mark", availability.mark_outage, name="outage-mark"),

@@ -15,7 +15,7 @@ from monitoring.api import availability as api
 from monitoring.core.model import Refused
 from monitoring.management.tables import clock_time, duration, table
 from monitoring.service import clock, lookup
-from monitoring.service.queries import availability, moment_out
+from monitoring.service.queries import availability, moment_out, timeline_out
 from monitoring.service.queries.availability_out import (
     CSV_COLUMNS,
     MonthOut,
@@ -38,6 +38,10 @@ def add_commands(add: Callable[..., CommandParser], shown: CommandParser) -> Non
     report.add_argument("--until", default="", metavar="MONTH", help="default: the present one")
     report.add_argument("--csv", action="store_true", help="print CSV")
     report.add_argument("--outages", action="store_true", help="list each outage with its number")
+    lanes = add("timeline", "The states of groups, on which node and why", shown)
+    lanes.add_argument("--group", default="", help="only this one")
+    lanes.add_argument("--since", default="", metavar="TIME", help="such as 2030-01-31T02:00:00")
+    lanes.add_argument("--until", default="", metavar="TIME")
     was = add("moment", "The cluster as it was at a moment, as far as the history holds it", shown, "at")
     was.add_argument("--to", default="", help="another moment: only what is different is listed")
     mark = add("mark-outage", "Say afterwards that an outage was planned, or was not", shown)
@@ -69,6 +73,36 @@ def moment(options: dict[str, Any], tell: Show, style: Style) -> None:
     except Refused as error:
         raise lookup.UnknownNameError(error.field, f"{options[error.field]}: {error.message}", []) from error
     tell(found, lambda: _moment_table(found, style))
+
+
+def timeline(options: dict[str, Any], tell: Show, style: Style) -> None:
+    """The states of groups over a time. UnknownNameError for a group or a time that does not exist."""
+    group = lookup.group(options["group"]).pk if options["group"] else None
+    try:
+        found = timeline_out.read(group, options["since"], options["until"], clock.now())
+    except Refused as error:
+        raise lookup.UnknownNameError(error.field, f"{options[error.field]}: {error.message}", []) from error
+    tell(found, lambda: _timeline_table(found, style))
+
+
+def _timeline_table(found: timeline_out.TimelineOut, style: Style) -> str:
+    rows = [
+        [
+            lane.group,
+            span.state,
+            span.node or "-",
+            clock_time(span.since),
+            duration(((span.until or found.until) - span.since).total_seconds()),
+            span.cause,
+        ]
+        for lane in found.groups
+        for span in lane.spans
+    ]
+    lines = [
+        f"Nobody watched from {clock_time(one.since)} to {clock_time(one.until)}." for one in found.unwatched
+    ]
+    head = ["GROUP", "STATE", "ON", "SINCE", "FOR", "WHY"]
+    return "\n".join([table(head, rows, style) if rows else "Nothing is known of this time.", *lines])
 
 
 def _moment_table(found: MomentOut, style: Style) -> str:

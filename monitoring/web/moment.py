@@ -17,6 +17,9 @@ from monitoring.web import history
 from monitoring.web.context import live_from
 from monitoring.web.history import TimeField
 
+PAGE = 200
+"""Rows of each kind on a page."""
+
 
 class MomentForm(forms.Form):
     """Which moment, and which other one to compare it with; empty: an hour ago, and none."""
@@ -49,9 +52,19 @@ def page(request: HttpRequest) -> HttpResponse:
         if to:
             second = moment.moment(min(to.timestamp(), now))
             context |= {"second": second, "differences": moment.differences(first, second)}
-        context["kinds"] = [
+        kinds = (
             ("Groups", "group", first.groups),
             ("Nodes", "node", first.nodes),
             ("Resources", "resource", first.resources),
-        ]
+        )
+        page = max(1, history.number(request.GET.get("page")) or 1)
+        low, high = (page - 1) * PAGE, page * PAGE
+        kept = {name: value for name, value in request.GET.items() if value and name in form.fields}
+        context |= {
+            "kinds": [(title, kind, rows[low:high], len(rows)) for title, kind, rows in kinds],
+            "previous": reverse("moment", query={**kept, "page": str(page - 1)}) if page > 1 else "",
+            "next": reverse("moment", query={**kept, "page": str(page + 1)})
+            if any(len(rows) > high for _, _, rows in kinds)
+            else "",
+        }
     return render(request, "history/moment.html", context, status=422 if form.errors else 200)

@@ -16,6 +16,7 @@ from monitoring.web import (
     overview,
     resources,
     schedule,
+    what_if,
 )
 
 register("overview", overview.render_changes)
@@ -25,6 +26,7 @@ register("nodes", nodes.render_list_changes)
 register("node", nodes.render_changes)
 register("fencing", fencing.render_changes)
 register("resource", resources.render_changes)
+register("plan", what_if.render_changes)
 register("schedule", schedule.render_changes)
 register("history", history.render_changes)
 register("record", flight.render_changes)

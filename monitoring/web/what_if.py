@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from monitoring.core.states import NodeState
+from monitoring.live.topics import Change
 from monitoring.models import Node, Resource
+from monitoring.models.roles import Role
 from monitoring.service import clock, whatif
 from monitoring.service.lookup import UnknownNameError
+from monitoring.web.context import for_role, live_from
 
 MOST = 50
 """Names of each kind that one question may hold."""
@@ -22,6 +26,7 @@ TICKED = 24
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The question stands in the address, so that it can be sent to somebody."""
+    live_from(request)
     fail, drain, disk = (_names(request, name) for name in ("fail", "drain", "disk"))
     error, asked = "", whatif.Asked()
     try:
@@ -44,6 +49,13 @@ def page(request: HttpRequest) -> HttpResponse:
         "weak": whatif.weak_points() if asked.empty else (),
     }
     return render(request, "what_if/page.html", context)
+
+
+def render_changes(subject: object, change: Change, role: Role) -> str:
+    """That the answer may be another by now, where a group or node has changed."""
+    if not (change.groups or change.nodes):
+        return ""
+    return render_to_string("parts/plan_news.html", {"changed_at": clock.now(), **for_role(role)})
 
 
 def _names(request: HttpRequest, field: str) -> list[str]:

@@ -245,6 +245,7 @@ HTTP: dict[str, Row] = {
     "api/v1/events": read(),
     "api/v1/availability": read(),
     "api/v1/audit": Row({"GET": (ADMINISTRATOR, 200)}, api=True),
+    "api/v1/timeline": read(),
     "api/v1/moment": read(400),
     "api/v1/outages/<int:number>/mark": act(status=400),
     "api/v1/records": read(),

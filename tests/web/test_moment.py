@@ -9,6 +9,7 @@ from monitoring.service.queries import moment
 from tests.web import seed
 from tests.web.conftest import Browser
 from tests.web.test_availability import _run
+from tests.web.test_overview import many
 
 
 def _time(at: float) -> str:
@@ -47,3 +48,15 @@ def test_page_api_and_command_line_tell_the_same(seeded: seed.Seeded, browser: B
     assert client.get("/api/v1/moment", {"at": "noon"}).json()["field"] == "at"
     assert client.get("/api/v1/moment", {"at": _time(now + 9000)}).status_code == 400
     assert _run("moment", "noon")[0] == 2
+
+
+def test_a_moment_with_many_things_is_paged(browser: Browser, seeded: seed.Seeded) -> None:
+    many(450)
+    client = browser("viewer")
+    first = client.get("/history/moment/").content.decode()
+    assert ("G0000" in first, "G0449" in first) == (True, False)
+    address = first.split('class="pager"')[1].split('href="')[1].split('"')[0]
+    assert address == "/history/moment/?page=2"
+    last = client.get("/history/moment/?page=3").content.decode()
+    assert ("G0449" in last, "page=4" in last) == (True, True)  # resources are two of each
+    assert client.get("/history/moment/?page=x").status_code == 200

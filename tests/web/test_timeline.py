@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import io
+from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -126,3 +129,25 @@ def test_the_timeline_asks_the_same_for_many_groups(seeded: seed.Seeded, browser
         asked.append(len(queries))
     assert asked[0] == asked[1]
     assert len(response.context["lanes"]) == timeline.PAGE and "Next groups" in response.content.decode()
+
+
+def test_programs_get_the_states_of_a_group_with_their_causes(browser: Browser, seeded: seed.Seeded) -> None:
+    client = browser("viewer")
+    since = f"{datetime.fromtimestamp(clock.now() - 9 * 86_400, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    found = client.get("/api/v1/timeline", {"group": "FILES", "since": since}).json()
+    (lane,) = found["groups"]
+    assert lane["group"] == "FILES"
+    assert lane["spans"][-1]["state"] == "Failed"
+    assert lane["spans"][-1]["until"] is None
+    assert all(before["until"] == after["since"] for before, after in pairwise(lane["spans"]))
+    assert all(span["cause"] for span in lane["spans"])
+    wrong = client.get("/api/v1/timeline", {"since": "yesterday"})
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "since")
+    assert client.get("/api/v1/timeline", {"group": "FILSE"}).json()["field"] == "group"
+
+
+def test_the_command_line_tells_the_same(seeded: seed.Seeded) -> None:
+    out = io.StringIO()
+    call_command("cluster", "timeline", "--group", "FILES", stdout=out)
+    assert "FILES" in out.getvalue()
+    assert "Failed" in out.getvalue()

@@ -6,9 +6,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from monitoring.core.states import NodeState
+from monitoring.live.topics import Change, Topic, render
 from monitoring.models import Event, FailoverRecord, Group, PossibleOwner
+from monitoring.models.roles import Role
 from monitoring.service import membership, whatif
 from monitoring.service.lock import cluster_lock
+from monitoring.web import topics
 from tests.web.conftest import Browser
 from tests.web.seed import Seeded
 from tests.web.test_overview import many
@@ -95,3 +98,16 @@ def test_the_answer_is_what_the_loss_of_the_node_then_does(seeded: Seeded) -> No
     record = FailoverRecord.objects.filter(group=group).latest("pk")
     assert group.owner is not None and group.owner.name == line.target == record.target
     assert line.why == f"{record.rule}."
+
+
+def test_a_page_that_answers_says_that_the_cluster_has_changed_since(
+    browser: Browser, seeded: Seeded
+) -> None:
+    for address in ("/what-if/?fail=NODE1", "/balance/"):
+        html = browser("viewer").get(address).content.decode()
+        assert 'data-live-topic="plan"' in html
+        assert '<div id="plan-news"></div>' in html
+    assert topics  # it has told which function renders what
+    change = Change(9, 8, groups=frozenset({seeded.groups["EVS1"].pk}))
+    assert "The cluster has changed since" in render(Topic("plan"), change, Role.VIEWER)
+    assert "changed since" not in render(Topic("plan"), Change(9, 8), Role.VIEWER)

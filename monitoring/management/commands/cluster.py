@@ -199,6 +199,9 @@ class Command(AuditedCommand):
     def _moment(self, options: dict[str, Any]) -> None:
         availability.moment(options, partial(self._show, options), self.style)
 
+    def _timeline(self, options: dict[str, Any]) -> None:
+        availability.timeline(options, partial(self._show, options), self.style)
+
     def _mark_outage(self, options: dict[str, Any]) -> None:
         availability.mark(options, _who(), partial(self._show, options))
 

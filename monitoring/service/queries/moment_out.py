@@ -40,7 +40,7 @@ class MomentOut(msgspec.Struct, frozen=True):
 
 def read(at: str, to: str, now: float) -> MomentOut:
     """The cluster at one moment, and the difference to another. Refused with the field of a wrong time."""
-    begin, end = _time("at", at, now), _time("to", to, now) if to else None
+    begin, end = moment_of("at", at, now), moment_of("to", to, now) if to else None
     first = moment.moment(begin)
     found = moment.differences(first, moment.moment(end)) if end is not None else ()
     return MomentOut(
@@ -54,7 +54,8 @@ def read(at: str, to: str, now: float) -> MomentOut:
     )
 
 
-def _time(field: str, text: str, now: float) -> float:
+def moment_of(field: str, text: str, now: float) -> float:
+    """Cluster time of a written time that has come. Refused with the field where it is none."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
