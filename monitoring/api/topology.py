@@ -9,11 +9,12 @@ import msgspec
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from monitoring.api import reads
+from monitoring.api import previews, reads
 from monitoring.api.auth import name_of
 from monitoring.api.endpoint import Reply, endpoint
 from monitoring.api.requests import ActionIn, Reason
 from monitoring.models.roles import Role
+from monitoring.service import intents
 from monitoring.service.topology import named
 
 Values = dict[str, Any]
@@ -22,12 +23,21 @@ Clauses = Annotated[tuple[Names, ...], msgspec.Meta(max_length=1000)]
 
 
 class NewGroupIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A group; `settings` as in semantics 3.3, such as {"FailoverThreshold": 3}."""
+    """A group; `settings` as in semantics 3.3, such as {"FailoverThreshold": 3}.
+
+    `template` brings resources with it, `values` are what it asks for: {"ip.Address": "10.0.0.8",
+    "disk": false, "server": "Generic Service"}. `dry_run`: only say what would be made.
+    """
 
     name: str = ""
     settings: Values = {}
     preferred_owners: Names = ()
     reason: Reason = ""
+    template: str = ""
+    values: Values = {}
+    possible_owners: Names = ()
+    online: bool = False
+    dry_run: bool = False
 
 
 class ChangeGroupIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,13 +81,19 @@ class ChangeResourceIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @endpoint("POST", Role.ADMINISTRATOR, NewGroupIn)
 def add_group(user: User, asked: NewGroupIn) -> Reply:
-    made = named.add_group(
+    plan = previews.wanted(
         asked.name,
+        asked.template,
+        asked.values,
         asked.settings,
-        preferred_owners=asked.preferred_owners,
-        by=name_of(user),
-        reason=asked.reason,
+        preferred=asked.preferred_owners,
+        possible=asked.possible_owners,
     )
+    if asked.dry_run:
+        return Reply(previews.rehearsed(plan, name_of(user)))
+    made = previews.made(plan, name_of(user), asked.reason)
+    if asked.online:
+        intents.submit("online", by=name_of(user), reason=asked.reason, group=made.pk)
     place = reverse("api:group", kwargs={"group": made.pk})
     return Reply(reads.group(made.name), HTTPStatus.CREATED, {"Location": place})
 

@@ -14,7 +14,6 @@ from monitoring.web import (
     availability,
     balance,
     cluster_settings,
-    exchange_form,
     export,
     fencing,
     flight,
@@ -30,13 +29,21 @@ from monitoring.web import (
     schedule_form,
     timeline,
     what_if,
+    wizard,
 )
 
 urlpatterns = [
     path("groups/", groups.page, name="groups"),
     path("groups/<int:pk>/", groups.detail_page, name="group"),
-    path("groups/new/", group_settings.create, name="group_create"),
-    path("groups/new-exchange-virtual-server/", exchange_form.page, name="exchange_create"),
+    path("groups/new/", wizard.choose, name="group_create"),
+    path("groups/new/empty/", group_settings.create, name="group_empty"),
+    path(
+        "groups/new/exchange-virtual-server/",
+        wizard.page,
+        {"key": "exchange-virtual-server"},
+        name="exchange_create",
+    ),
+    path("groups/new/<slug:key>/", wizard.page, name="group_from_template"),
     path("groups/<int:pk>/settings/", group_settings.settings, name="group_settings"),
     path("groups/<int:pk>/settings/owners/", group_settings.owners, name="group_owners"),
     path("groups/<int:pk>/settings/delete/", group_settings.delete, name="group_delete"),

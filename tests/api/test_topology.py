@@ -125,3 +125,53 @@ def test_what_is_down_can_be_deleted_and_what_is_up_cannot(admin: Client, web: G
 def test_operators_do_not_change_the_topology(operator: Client, cluster: Cluster) -> None:
     problem(post(operator, "groups/add", {"name": "X"}), 403)
     assert not Group.objects.exists()
+
+
+TEMPLATE = {
+    "name": "APP",
+    "template": "application",
+    "values": {
+        "ip": True,
+        "ip.Address": "127.0.9.1",
+        "ip.SubnetMask": "8",
+        "program.CommandLine": "sleep 1000",
+        "program.Environment": "A=1",
+    },
+    "possible_owners": ["NODE1"],
+}
+
+
+def test_a_group_is_made_from_a_template_and_a_dry_run_tells_the_same_and_makes_nothing(
+    admin: Client, cluster: Cluster
+) -> None:
+    before = Event.objects.count()
+    rehearsed = post(admin, "groups/add", {**TEMPLATE, "dry_run": True})
+    assert rehearsed.status_code == 200, rehearsed.content
+    told = json.loads(rehearsed.content)
+    assert [r["name"] for r in told["resources"]] == ["APP IP Address", "APP Application"]
+    assert told["resources"][1]["needs"] == ["APP IP Address"]
+    assert any("NODE1 is the only possible owner" in text for text in told["warnings"])
+    assert (Event.objects.count(), Group.objects.filter(name="APP").count()) == (before, 0)
+    assert post(admin, "groups/add", {**TEMPLATE, "settings": {"FailoverThreshold": 3}}).status_code == 201
+    group = Group.objects.get(name="APP")
+    made = [r.name for r in group.resources.order_by("pk")]
+    assert made == ["APP IP Address", "APP Application"] and group.failover_threshold == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"template": "nothing"}, "template", "There are: exchange-virtual-server"),
+        ({"values": {"program": "no"}}, "program", "cannot be left out"),
+        ({"values": {"disk.Path": "/x"}}, "disk.Path", "left out"),
+        ({"values": {"program.Colour": "red"}}, "program.Colour", "no such property"),
+        ({"values": {"ip.Address": "here"}}, "ip.Address", "not an IP address"),
+        ({"possible_owners": ["NODE9"]}, "possible_owners", "NODE9"),
+    ],
+)
+def test_what_a_template_does_not_ask_for_or_cannot_be_is_told_by_its_key(
+    admin: Client, cluster: Cluster, change: dict[str, object], field: str, said: str
+) -> None:
+    for dry in (True, False):
+        assert said in problem(post(admin, "groups/add", {**TEMPLATE, **change, "dry_run": dry}), 400, field)
+    assert not Group.objects.filter(name="APP").exists()

@@ -142,8 +142,10 @@ HTTP: dict[str, Row] = {
     "resources/<int:pk>/restart/": form(OPERATOR, 422),
     "resources/<int:pk>/fail/": form(OPERATOR, 422),
     # The dashboard: editing
-    "groups/new/": form(ADMINISTRATOR, 422),
-    "groups/new-exchange-virtual-server/": form(ADMINISTRATOR, 422),
+    "groups/new/": page(ADMINISTRATOR),
+    "groups/new/empty/": form(ADMINISTRATOR, 422),
+    "groups/new/exchange-virtual-server/": form(ADMINISTRATOR, 422),
+    "groups/new/<slug:key>/": form(ADMINISTRATOR, 200),
     "groups/<int:pk>/settings/": form(ADMINISTRATOR, 422),
     "groups/<int:pk>/settings/owners/": edit(ADMINISTRATOR),
     "groups/<int:pk>/settings/delete/": edit(ADMINISTRATOR),

@@ -189,7 +189,7 @@ def test_who_says_much_is_cut_off(talking_port: int, frames: list[bytes]) -> Non
 def test_a_form_with_too_many_fields_is_refused() -> None:
     client = client_of(Caller.ADMINISTRATOR, seed.cluster(clock.now(), probes=False))
     many = {f"field{number}": "x" for number in range(2000)}
-    assert client.post("/groups/new/", many, headers={"X-CSRFToken": TOKEN}).status_code == 400
+    assert client.post("/groups/new/empty/", many, headers={"X-CSRFToken": TOKEN}).status_code == 400
 
 
 @pytest.mark.django_db

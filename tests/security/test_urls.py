@@ -70,6 +70,7 @@ def address(pattern: str, made: seed.Seeded, missing: bool = False) -> str:
         "type": "Generic Application",
         "schedule": str(made.schedule.pk),
         "run": str(made.schedule.runs.get().pk),
+        "new": "web-service",
         "token": str(Token.objects.values_list("pk", flat=True)[0]),
     }
     known = "|".join(first)

@@ -12,7 +12,6 @@ from monitoring.models import Dependency, Event, Group, Resource
 from monitoring.resource_dlls import registry
 from monitoring.resource_dlls.api import Property
 from monitoring.service import topology
-from monitoring.web.exchange_form import ExchangeForm
 from monitoring.web.fields import PropertyField, read_duration, write_duration
 from tests.web import seed
 from tests.web.conftest import Browser
@@ -232,103 +231,11 @@ def test_deleting_what_others_need_is_refused_in_words(seeded: seed.Seeded, brow
 
 def test_a_group_is_created_and_deleted(seeded: seed.Seeded, browser: Browser) -> None:
     client = browser("administrator")
-    assert "exists already" in _beside(client.post(reverse("group_create"), {"name": "evs1"}), "name")
-    client.post(reverse("group_create"), {"name": "BATCH"})
+    assert "exists already" in _beside(client.post(reverse("group_empty"), {"name": "evs1"}), "name")
+    client.post(reverse("group_empty"), {"name": "BATCH"})
     group = Group.objects.get(name="BATCH")
     client.post(reverse("group_delete", args=[group.pk]))
     assert not Group.objects.filter(name="BATCH").exists()
-
-
-EXCHANGE = {
-    "group": "EVS3",
-    "ip.Address": "127.0.1.3",
-    "ip.SubnetMask": "255.0.0.0",
-    "name.Name": "mail3",
-    "disk.Path": "/srv/shared/evs3",
-}
-
-
-def _exchange(seeded: seed.Seeded, **values: str) -> dict[str, str]:
-    """What the form of a new virtual server sends, with its own defaults."""
-    form = ExchangeForm()
-    sent = {name: str(field.initial or "") for name, field in form.fields.items()}
-    return sent | EXCHANGE | {"owner": str(seeded.nodes["NODE2"].pk)} | values
-
-
-def test_a_virtual_server_is_created_with_all_that_belongs_to_it(
-    seeded: seed.Seeded, browser: Browser
-) -> None:
-    response = browser("administrator").post(reverse("exchange_create"), _exchange(seeded))
-    assert response.status_code == 302
-    group = Group.objects.get(name="EVS3")
-    made = {resource.type.name: resource for resource in group.resources.select_related("type")}
-    assert made["Network Name"].properties["Name"] == "MAIL3"
-    attendant = made["Exchange System Attendant"]
-    needs = {row.provider.type.name for row in attendant.dependencies.select_related("provider__type")}
-    assert {"Network Name", "Physical Disk"} <= needs
-    assert made["Exchange SMTP Virtual Server"].created_by == attendant
-    assert "Exchange Message Transfer Agent" not in made  # the cluster has its one already
-    assert [p.node.name for p in group.preferences.all()] == ["NODE2", "NODE1"]
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [
-        ("group", "evs1", "exists already"),
-        ("ip.Address", "127.0.1.1", "belongs to EVS1 IP Address"),
-        ("ip.Address", "mail", "not an IP address"),
-        ("name.Name", "A-NAME-TOO-LONG-FOR-IT", "at most 15"),
-        ("name.Name", "NODE1", "is the name of a node"),
-        ("name.Name", "EVS1", "belongs to EVS1 Network Name"),
-        ("disk.Path", "/srv/shared/evs2", "belongs to EVS2 Disk"),
-        ("disk.Path", "here", "not an absolute path"),
-    ],
-)
-def test_a_virtual_server_that_cannot_be_leaves_nothing_behind_and_says_why_beside_the_field(
-    seeded: seed.Seeded, browser: Browser, field: str, value: str, said: str
-) -> None:
-    before = (Group.objects.count(), Resource.objects.count(), Event.objects.count())
-    response = browser("administrator").post(reverse("exchange_create"), _exchange(seeded, **{field: value}))
-    place = _beside(response, field)
-    assert said in place and f'value="{value}"' in place
-    assert (Group.objects.count(), Resource.objects.count(), Event.objects.count()) == before
-    assert f'value="{EXCHANGE["ip.SubnetMask"]}"' in response.content.decode()  # all else is kept
-
-
-DAEMONS = {"attendant.Servers": "Postfix, Dovecot and nginx", "attendant.CertificateFile": "/srv/mail.pem"}
-
-
-def test_a_virtual_server_for_users_is_created_with_their_mailboxes(
-    seeded: seed.Seeded, browser: Browser
-) -> None:
-    mail = {"mailboxes": "carol, dave", "mailbox_password": "correct horse"}
-    response = browser("administrator").post(reverse("exchange_create"), _exchange(seeded, **DAEMONS, **mail))
-    assert response.status_code == 302
-    group = Group.objects.get(name="EVS3")
-    made = {resource.type.name: resource.properties for resource in group.resources.select_related("type")}
-    store = made["Exchange Information Store (Dovecot)"]
-    assert (store["Mailboxes"], store["MailboxPassword"]) == ("carol, dave", "correct horse")
-    assert made["Exchange IMAP4 Virtual Server (Dovecot)"]["CertificateFile"] == "/srv/mail.pem"
-    assert "correct horse" not in "".join(Event.objects.values_list("text", flat=True))
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [
-        ("mailboxes", "al/ice", "cannot be the name of a mailbox"),
-        ("attendant.Tree", "2003", "tree of 2000 only"),
-        ("attendant.KeyFile", "/srv/a key", "may hold letters"),
-    ],
-)
-def test_what_a_virtual_server_for_users_cannot_be_is_said_beside_the_field(
-    seeded: seed.Seeded, browser: Browser, field: str, value: str, said: str
-) -> None:
-    before = Resource.objects.count()
-    response = browser("administrator").post(
-        reverse("exchange_create"), _exchange(seeded, **{**DAEMONS, field: value})
-    )
-    assert said in _beside(response, field)
-    assert Resource.objects.count() == before
 
 
 def test_every_type_has_its_icon_among_the_vendored_ones() -> None:

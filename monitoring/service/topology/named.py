@@ -21,21 +21,6 @@ NamedClauses = Sequence[Sequence[str]]
 _FIELDS = {name.lower(): field for field, name in PROPERTY_NAMES.items()}
 
 
-def add_group(
-    name: str,
-    settings: Mapping[str, Any],
-    *,
-    preferred_owners: Sequence[str] = (),
-    by: str,
-    reason: str = "",
-) -> Group:
-    """Create an empty group."""
-    with cluster_lock():
-        group = groups.create_group({**_fields(settings), "name": name}, by=by, reason=reason)
-        groups.set_preferred_owners(group.pk, _nodes(preferred_owners, "preferred_owners"), by=by)
-    return group
-
-
 def change_group(
     group: str,
     settings: Mapping[str, Any],
@@ -48,7 +33,7 @@ def change_group(
     found = lookup.group(group)
     with cluster_lock():
         if settings:
-            groups.edit_group(found.pk, _fields(settings), by=by, reason=reason)
+            groups.edit_group(found.pk, fields(settings), by=by, reason=reason)
         if preferred_owners is not None:
             nodes = _nodes(preferred_owners, "preferred_owners")
             groups.set_preferred_owners(found.pk, nodes, by=by, reason=reason)
@@ -80,7 +65,7 @@ def add_resource(
         return resources.create_resource(
             lookup.group(group).pk,
             type_name,
-            {**_fields(settings), "name": name},
+            {**fields(settings), "name": name},
             properties=properties,
             requires=None if requires is None else _clauses(requires),
             possible_owners=_nodes(possible_owners, "possible_owners"),
@@ -104,7 +89,7 @@ def change_resource(
     who = {"by": by, "reason": reason}
     with cluster_lock():
         if settings or properties:
-            resources.edit_resource(found.pk, _fields(settings), properties=properties, **who)
+            resources.edit_resource(found.pk, fields(settings), properties=properties, **who)
         if requires is not None:
             dependencies.set_dependencies(found.pk, _clauses(requires), **who)
         if possible_owners is not None:
@@ -121,7 +106,7 @@ def delete_resource(resource: str, *, by: str, reason: str = "") -> Resource:
     return found
 
 
-def _fields(settings: Mapping[str, Any]) -> dict[str, Any]:
+def fields(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by the names of their fields."""
     return {_FIELDS.get(name.lower(), name): value for name, value in settings.items()}
 
