@@ -532,6 +532,21 @@ def test_what_it_would_do_and_what_is_in_its_way_is_foreseen(
     assert found.times[0].ends == START + 4 * 3600
 
 
+def test_a_move_is_foreseen_with_the_node_that_it_goes_to(make: Make, time: Time, anna: edits.Author) -> None:
+    make("EVS1")
+    told: list[str] = []
+    for node in ("NODE2", "", "NODE1"):
+        wanted = Draft(kind="move", group="EVS1", node=node, at="2030-01-07 02:00", zone="UTC")
+        found = foresee.foresee(read(wanted, START)).preview
+        assert found is not None
+        told += found.sentences
+    assert told == [
+        "All of EVS1 goes offline on NODE1, and comes online on NODE2.",
+        "All of EVS1 goes offline on NODE1, and comes online on the best node: now NODE2.",
+        "EVS1 is on NODE1 already: nothing would happen.",
+    ]
+
+
 def test_what_the_clocks_do_to_a_time_is_told(make: Make, time: Time, anna: edits.Author) -> None:
     make("EVS1")
     wanted = Draft(kind="restart", group="EVS1", at="2030-03-31 02:30", zone="Europe/Berlin")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.utils.translation import gettext as _
@@ -67,12 +67,34 @@ def foresee(row: Schedule) -> Foreseen:
     told = tuple(Time(one.at, words.ends(row, one), row.zone, _note(row, one)) for one in coming)
     would: Preview | None = None
     try:
-        would = preview.of(row.kind, group=row.group_id, node=row.node_id)
+        would = _where(row, preview.of(row.kind, group=row.group_id, node=row.node_id))
     except Refused:
         pass  # what it is about is gone; the page says so
     warnings = [time.note for time in told if time.note]
     warnings += [_told(clash, row.zone) for clash in _clashes(row, coming, now)]
     return Foreseen(words.title(row), words.rhythm(row), told[:SHOWN], would, tuple(warnings))
+
+
+def _where(row: Schedule, would: Preview) -> Preview:
+    """Of a move, where it goes: what an operator would choose is chosen already, or left to that time."""
+    if row.kind != "move" or row.group is None:
+        return would
+    here = row.group.owner.name if row.group.owner else _("no node")
+    names = {"group": row.group_name, "here": here, "there": row.node_name}
+    free = next((one for one in would.candidates if not one.refusal), None)
+    if row.node_id is not None and row.node_id == row.group.owner_id:
+        text = _("%(group)s is on %(there)s already: nothing would happen.") % names
+    elif row.node_id is not None:
+        text = _("All of %(group)s goes offline on %(here)s, and comes online on %(there)s.") % names
+    elif free is not None:
+        names["there"] = free.name
+        text = _(
+            "All of %(group)s goes offline on %(here)s, and comes online on the best node: now %(there)s."
+        )
+        text = text % names
+    else:
+        text = _("No other node can take %(group)s now.") % names
+    return replace(would, sentences=(text,), stops=would.stops if row.node_id != row.group.owner_id else ())
 
 
 def slots_of(row: Schedule, occurrences: list[Occurrence]) -> list[Slot]:
