@@ -10,6 +10,9 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+FAILED = models.Q(state__in=("failed", "missed")) | models.Q(state="accepted", operation__state="failed")
+"""Runs that were refused or missed, or were accepted and failed then."""
+
 
 class Schedule(models.Model):
     """An action for a time, once or repeated; with `minutes` a window, whose end takes it back."""

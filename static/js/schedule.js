@@ -1,7 +1,11 @@
 // The calendar by keyboard, and the form that shows what belongs to what is chosen.
 
+let before = ""; // "g n" goes to the nodes, as on every page
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+  const second = before === "g";
+  before = event.key;
+  if (second || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
   const way = document.querySelector(`[data-way-key="${CSS.escape(event.key)}"]`);
   if (!way) return;
   event.preventDefault();

@@ -16,6 +16,7 @@ from monitoring.models import AuditEntry, Cluster, Event, Group, Node, Operation
 from monitoring.models.roles import Role, ensure_roles, grant
 from monitoring.service import clock, intents, membership
 from monitoring.service.lock import Held, UndoneError, cluster_lock
+from monitoring.service.queries import schedules
 from monitoring.service.schedules import edits, foresee, runs
 from monitoring.service.schedules.drafts import Draft, draft_of, read
 from tests.service.conftest import Make
@@ -153,6 +154,21 @@ def test_the_later_of_two_windows_that_overlap_takes_back_what_the_earlier_began
     assert paused(nodes[0])
     time.run_at("05:00")
     assert not paused(nodes[0])
+
+
+def test_what_was_accepted_and_failed_then_is_as_loud_as_what_was_refused(
+    make: Make, time: Time, anna: edits.Author
+) -> None:
+    make("EVS1", bound=True)  # it cannot leave NODE1
+    drain(anna)
+    time.run_at("02:00")
+    (run,) = schedules.failures()
+    assert (run.title, run.state) == ("Drain NODE1", "failed")
+    assert "Drain of NODE1 is incomplete. EVS1: it stays:" in run.text
+    edits.note_failure(run.id, "bert")
+    assert schedules.failures() == []
+    time.run_at("04:00")
+    assert states() == [("begin", "accepted"), ("end", "accepted")]  # it is resumed all the same
 
 
 def test_what_is_in_order_already_at_the_end_is_left_alone(

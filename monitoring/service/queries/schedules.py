@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from monitoring.models import Group, Schedule, ScheduleRun
+from monitoring.models.schedules import FAILED
 from monitoring.service.schedules import times, words
 
 RUNS = 20
@@ -193,7 +194,7 @@ def run_of(row: ScheduleRun) -> RunRow:
 
 def failures(limit: int = 3) -> list[RunRow]:
     """Runs that failed or were missed and of which nobody has taken note, the newest first. One query."""
-    found = ScheduleRun.objects.filter(state__in=("failed", "missed"), seen_by="")
+    found = ScheduleRun.objects.filter(FAILED, seen_by="")
     return [run_of(row) for row in found.select_related("operation")[:limit]]
 
 

@@ -8,6 +8,7 @@ from django.utils import translation
 
 from monitoring.core.model import Refused
 from monitoring.models import Node, Schedule, ScheduleRun
+from monitoring.models.schedules import FAILED
 from monitoring.service import journal
 from monitoring.service.lock import Held, again, cluster_lock
 from monitoring.service.schedules import times, words
@@ -123,12 +124,13 @@ def skip(pk: int, by: str) -> Schedule:
 def note_failure(run: int, by: str) -> ScheduleRun:
     """Somebody has taken note that it failed: it is not shown loudly any more."""
     with cluster_lock() as held:
-        row = ScheduleRun.objects.filter(pk=run, state__in=("failed", "missed"), seen_by="").first()
+        row = ScheduleRun.objects.filter(FAILED, pk=run, seen_by="").select_related("operation").first()
         if row is None:
             raise Refused("run", "There is no such failure to take note of.")
         row.seen_by = by
         row.save(update_fields=["seen_by"])
-        journal.add(held, f"{by} took note: {row.title}: {row.text}", code=SCHEDULED, by=by)
+        why = row.text or (row.operation.outcome if row.operation else "")
+        journal.add(held, f"{by} took note: {row.title}: {why}", code=SCHEDULED, by=by)
     return row
 
 
