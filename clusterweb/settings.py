@@ -42,6 +42,8 @@ HOME = Path(os.environ.get("CLUSTERWEB_HOME", BASE_DIR / ".clusterweb")).absolut
 HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
 PORT = int(os.environ.get("CLUSTERWEB_PORT", "8000"))
 DEBUG = os.environ.get("CLUSTERWEB_DEBUG") == "1"
+TRAINING = os.environ.get("CLUSTERWEB_TRAINING") == "1"
+"""Set by the supervisor of the one-machine demo alone: an administrator may break things."""
 
 
 def _secret_key() -> str:

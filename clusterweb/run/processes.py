@@ -28,6 +28,7 @@ def environment(config: Config, redis_url: str) -> dict[str, str]:
         "CLUSTERWEB_HOME": str(config.home),
         "CLUSTERWEB_BIND": config.bind,
         "CLUSTERWEB_PORT": str(config.port),
+        "CLUSTERWEB_TRAINING": "1",  # a demo is there to be broken
         "CLUSTERWEB_REDIS_URL": redis_url,
         leftovers.MARK: str(config.home),
         "PYTHONUNBUFFERED": "1",

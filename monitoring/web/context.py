@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -37,6 +38,7 @@ def for_role(role: Role | None) -> dict[str, Any]:
         "role": role,
         "may_operate": rank >= Role.OPERATOR.rank,
         "may_administer": rank >= Role.ADMINISTRATOR.rank,
+        "training": settings.TRAINING,
         "now": f"{clock.now():.3f}",
         "zone": timezone.get_current_timezone_name(),
         "zone_label": zone_label(),

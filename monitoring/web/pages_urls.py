@@ -28,6 +28,7 @@ from monitoring.web import (
     schedule,
     schedule_form,
     timeline,
+    training,
     what_if,
     wizard,
 )
@@ -48,6 +49,7 @@ urlpatterns = [
     path("groups/<int:pk>/settings/owners/", group_settings.owners, name="group_owners"),
     path("groups/<int:pk>/settings/delete/", group_settings.delete, name="group_delete"),
     path("groups/<int:pk>/resources/new/", resource_settings.create, name="resource_create"),
+    path("training/", training.page, name="training"),
     path("access/", access.page, name="access"),
     path("access/tokens/<int:pk>/revoke/", access.revoke, name="access_revoke"),
     path("access/forget/", access.forget, name="access_forget"),

@@ -157,6 +157,7 @@ HTTP: dict[str, Row] = {
     "nodes/<int:pk>/fencing/add/": form(ADMINISTRATOR, 422, query="device=1"),
     "fencing/steps/<int:pk>/": form(ADMINISTRATOR, 422),
     "fencing/steps/<int:pk>/remove/": edit(ADMINISTRATOR),
+    "training/": Row({"GET": (ADMINISTRATOR, 404), "POST": (ADMINISTRATOR, 404)}),
     "access/": form(ADMINISTRATOR, 422),
     "access/tokens/<int:pk>/revoke/": edit(ADMINISTRATOR),
     "access/forget/": edit(ADMINISTRATOR),
