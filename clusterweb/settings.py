@@ -5,6 +5,7 @@ CLUSTERWEB_PORT          port of the dashboard (default 8000)
 CLUSTERWEB_BIND          address it listens on (default 127.0.0.1)
 CLUSTERWEB_ALLOWED_HOSTS names the dashboard answers to, separated by commas
 CLUSTERWEB_SECRET_KEY    Django's secret key (default: a file in the home, made at first start)
+CLUSTERWEB_NODE_REDIS_URL  the broker as nodes that join reach it, where that is another address
 CLUSTERWEB_REDIS_URL     broker and channel layer (default: what `make run` noted in the home);
                          CLUSTERWEB_REDIS_CA_FILE, _CERT_FILE, _KEY_FILE: see monitoring.broker.address
 DATABASE_URL             default: SQLite in the home
@@ -121,6 +122,8 @@ def _broker() -> Address:
 
 
 BROKER = _broker()
+NODE_BROKER_URL = os.environ.get("CLUSTERWEB_NODE_REDIS_URL") or _redis_url()
+"""The broker as a node that joins is told of it."""
 
 INSTALLED_APPS = [
     "daphne",

@@ -5,7 +5,7 @@ from monitoring.models.accounts import Preference, Visit
 from monitoring.models.audit import AuditEntry
 from monitoring.models.fencing import Fence, FenceDevice, FenceStep
 from monitoring.models.history import Event, FailoverNote, FailoverRecord, Phase, ProbeTime
-from monitoring.models.members import Cluster, Node
+from monitoring.models.members import Cluster, JoinToken, Node
 from monitoring.models.operations import Operation
 from monitoring.models.output import ResourceOutput
 from monitoring.models.schedules import Schedule, ScheduleRun
@@ -32,6 +32,7 @@ __all__ = [
     "FenceDevice",
     "FenceStep",
     "Group",
+    "JoinToken",
     "Node",
     "NodeTypes",
     "Operation",

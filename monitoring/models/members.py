@@ -157,3 +157,17 @@ class Node(models.Model):
         """The lease that the node is granted now, in ms. No query."""
         own = self.resiliency_period_s
         return int(cluster.lease_ms + 1000 * (cluster.resiliency_period_s if own < 0 else own))
+
+
+class JoinToken(models.Model):
+    """Lets the machine that shows it become this node, once and soon. Its secret is kept nowhere."""
+
+    node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="join_token")
+    digest = models.CharField(max_length=64, unique=True)
+    made_by = models.CharField(max_length=150)
+    expires_at = models.FloatField()
+    used_at = models.FloatField(null=True)
+    used_from = models.CharField(max_length=50, blank=True)
+
+    def __str__(self) -> str:
+        return f"join token of {self.node}"

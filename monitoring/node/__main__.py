@@ -12,6 +12,10 @@ from monitoring.node.settings import SettingsError, load
 
 def main() -> int:
     """Run the agent until it is told to stop. Exit code 1: the home is taken; 2: bad settings."""
+    if sys.argv[1:2] == ["join"]:
+        from monitoring.node.join import join
+
+        return join(sys.argv[2:])
     try:
         settings = load(os.environ)
     except SettingsError as error:

@@ -142,6 +142,8 @@ HTTP: dict[str, Row] = {
     "resources/<int:pk>/restart/": form(OPERATOR, 422),
     "resources/<int:pk>/fail/": form(OPERATOR, 422),
     # The dashboard: editing
+    "nodes/new/": form(ADMINISTRATOR, 422),
+    "nodes/<int:pk>/joining/": form(ADMINISTRATOR, 302),
     "groups/new/": page(ADMINISTRATOR),
     "groups/new/empty/": form(ADMINISTRATOR, 422),
     "groups/new/exchange-virtual-server/": form(ADMINISTRATOR, 422),
@@ -256,6 +258,7 @@ HTTP: dict[str, Row] = {
     # Nothing is there, for whom may look; an empty method is any
     "api/v1/^(?P<path>.*)$": Row({"": (VIEWER, 404)}, api=True),
     # Nodes prove who they are by their signature; 400: an empty body is no exchange
+    "node/join": Row({"POST": (ANYBODY, 400)}, csrf=False),
     "node/messages": Row({"POST": (ANYBODY, 400)}, csrf=False),
 }
 
