@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from monitoring.models import Event
+from monitoring.models import Event, FailoverRecord, Operation
 from monitoring.node import marks
-from monitoring.service import training
+from monitoring.service import clock, training
 from tests.web import seed
 from tests.web.conftest import Browser
 
@@ -66,3 +66,25 @@ def test_a_resource_is_frozen_goes_on_by_itself_and_is_killed_and_the_history_sa
     ]
     again = client.post(address, {"what": f"kill:{resource.pk}"}, follow=True)
     assert "Nothing of this resource runs" in again.content.decode()
+
+
+def test_the_tour_reads_from_the_history_what_is_done(
+    seeded: seed.Seeded, browser: Browser, settings: Any, tmp_path: Path
+) -> None:
+    settings.TRAINING, settings.HOME = True, tmp_path
+    client, address = browser("administrator"), reverse("training")
+    assert "To do:" not in client.get(address).content.decode()
+    client.post(address, {"tour": "begin"})
+    assert client.get(address).content.decode().count("To do:") == 5
+    now = clock.now()
+    for kind in ("move", "drain", "offline", "online"):
+        Operation.objects.create(
+            kind=kind, subject="x", requested_by="administrator", state="done", requested_at=now
+        )
+    source = FailoverRecord.objects.filter(kind="failover").latest("pk").source
+    client.post(address, {"tour": "answer", "answer": "nowhere"})
+    assert client.get(address).content.decode().count("Done:") == 2  # not yet resumed
+    client.post(address, {"tour": "answer", "answer": source})
+    assert client.get(address).content.decode().count("Done:") == 3
+    client.post(address, {"tour": "leave"})
+    assert "Done:" not in client.get(address).content.decode()
