@@ -212,7 +212,10 @@ class OutputOut(msgspec.Struct, frozen=True):
 
 
 class RecordOut(msgspec.Struct, frozen=True):
-    """One passage of a group; `offline` is when all was down and the owner changed."""
+    """One passage of a group; `offline` is when all was down and the owner changed.
+
+    `down_since` to `up`: when the group did not serve, as far as that is known.
+    """
 
     id: int
     group: str
@@ -229,6 +232,9 @@ class RecordOut(msgspec.Struct, frozen=True):
     offline: datetime | None
     finished: datetime | None
     seconds: float | None
+    down_since: datetime | None = None
+    up: datetime | None = None
+    without_service_s: float | None = None
 
 
 class PhaseOut(msgspec.Struct, frozen=True):
@@ -240,13 +246,6 @@ class PhaseOut(msgspec.Struct, frozen=True):
     started: datetime
     finished: datetime | None
     outcome: str
-
-
-class RecordDetailOut(msgspec.Struct, frozen=True):
-    """A passage with its phases in the order they began."""
-
-    record: RecordOut
-    phases: tuple[PhaseOut, ...]
 
 
 def time(at: float) -> datetime:
@@ -412,19 +411,18 @@ def of_record(record: history.RecordRow) -> RecordOut:
         offline=maybe(record.stopped),
         finished=maybe(record.finished),
         seconds=record.seconds,
+        down_since=maybe(record.down_since),
+        up=maybe(record.up_at),
+        without_service_s=record.down_seconds,
     )
 
 
-def of_record_detail(found: history.RecordDetail) -> RecordDetailOut:
-    phases = tuple(
-        PhaseOut(
-            resource=phase.resource_name,
-            node=phase.node_name,
-            direction=phase.direction,
-            started=time(phase.started),
-            finished=maybe(phase.finished),
-            outcome=phase.outcome,
-        )
-        for phase in found.phases
+def of_phase(phase: history.PhaseRow) -> PhaseOut:
+    return PhaseOut(
+        resource=phase.resource_name,
+        node=phase.node_name,
+        direction=phase.direction,
+        started=time(phase.started),
+        finished=maybe(phase.finished),
+        outcome=phase.outcome,
     )
-    return RecordDetailOut(record=of_record(found.record), phases=phases)

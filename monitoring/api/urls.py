@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path
 
-from monitoring.api import audit, availability, balance, fencing, schedules, topology, types, views
+from monitoring.api import audit, availability, balance, fencing, flights, schedules, topology, types, views
 
 app_name = "api"
 
@@ -86,7 +86,11 @@ urlpatterns: list[URLPattern] = [
     path("operations/<int:id>", views.operation, name="operation"),
     path("events", views.events, name="events"),
     path("records", views.records, name="records"),
-    path("records/<int:id>", views.record, name="record"),
+    path("records/<int:id>", flights.record, name="record"),
+    path("records/<int:id>/notes", flights.note_list, name="notes"),
+    path("records/<int:id>/notes/add", flights.add_note, name="note-add"),
+    path("records/<int:id>/notes/<int:note>/change", flights.change_note, name="note-change"),
+    path("records/<int:id>/notes/<int:note>/delete", flights.delete_note, name="note-delete"),
     path("audit", audit.trail, name="audit"),
     path("timeline", availability.timeline, name="timeline"),
     path("moment", availability.moment, name="moment"),

@@ -104,14 +104,6 @@ def records(user: User, asked: ask.RecordsQuery) -> object:
     return {"records": [schema.of_record(row) for row in page.rows], "next": page.next}
 
 
-@endpoint("GET", Role.VIEWER, ask.Nothing)
-def record(user: User, asked: ask.Nothing, id: int) -> object:
-    found = history.record_detail(id)
-    if found is None:
-        raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no failover record {id}.", "id")
-    return schema.of_record_detail(found)
-
-
 @endpoint("POST", Role.OPERATOR, ask.MoveIn)
 def move_group(user: User, asked: ask.MoveIn, group: str) -> Reply:
     node = lookup.node(asked.node).pk if asked.node else None

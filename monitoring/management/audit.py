@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 from django.core.management.color import Style
 
@@ -13,7 +14,6 @@ from monitoring.api import audit as api
 from monitoring.core.model import Refused
 from monitoring.management.tables import clock_time, table
 from monitoring.models import AuditEntry
-from monitoring.service import lookup
 from monitoring.service.queries.audit import OUTCOMES
 
 Show = Callable[[object, Callable[[], str]], None]
@@ -32,12 +32,12 @@ def add_command(add: Callable[..., CommandParser], shown: CommandParser) -> None
 
 
 def show(options: dict[str, Any], tell: Show, style: Style) -> None:
-    """The trail. UnknownNameError for a channel, an outcome or a time that is none."""
+    """The trail. ValidationError for a channel, an outcome or a time that is none."""
     names = ("who", "channel", "outcome", "text", "since", "until", "limit")
     try:
         found = api.read(api.AuditQuery(**{name: options[name] for name in names}))
     except Refused as error:
-        raise lookup.UnknownNameError(error.field, error.message, []) from error
+        raise ValidationError({error.field: error.message}) from error
     rows = [
         [
             *(clock_time(datetime.fromisoformat(row.at)), row.who, row.address or row.channel),

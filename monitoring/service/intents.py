@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from monitoring.core import nodes as node_rules
 from monitoring.core.intents import MAINTENANCE, request
 from monitoring.core.model import Intent, Refused
+from monitoring.core.states import NodeState
 from monitoring.models import Group, Node, Operation, Resource
 from monitoring.service import decide, drains, journal, membership, rotation, snapshot
 from monitoring.service.fencing import fences
@@ -197,35 +198,46 @@ def _done(held: Held, operation: Operation, text: str) -> None:
     decide.end_operation(held, operation, "done", text)
 
 
-def _told(held: Held, node: Node | None, operation: Operation, text: str, code: int = 0) -> None:
+def _told(
+    held: Held,
+    node: Node | None,
+    operation: Operation,
+    text: str,
+    code: int = 0,
+    change: tuple[str, str] = ("", ""),
+) -> None:
     why = f": {operation.reason}" if operation.reason else ""
     text = f"{text}, asked for by {operation.requested_by}{why}"
-    journal.add(held, text, code=code, node=node, operation=operation, by=operation.requested_by)
+    by = operation.requested_by
+    journal.add(held, text, code=code, node=node, operation=operation, by=by, change=change)
 
 
-def _set_paused(held: Held, node: Node, paused: bool) -> None:
-    """Pause or resume, lastingly; what runs stays as it is."""
+def _set_paused(held: Held, node: Node, paused: bool) -> tuple[str, str]:
+    """Pause or resume, lastingly; what runs stays as it is. The node's state before and after, by label."""
+    before = NodeState(node.state)
     node.paused = paused
     node.drain_status = "none"
     node.state = node.standing
     node.state_since = held.now
     node.save(update_fields=["paused", "drain_status", "state", "state_since"])
+    after = NodeState(node.state)
+    return (before.label, after.label) if after is not before else ("", "")
 
 
 def _pause(held: Held, node: Node, operation: Operation) -> None:
     if not node.paused:
-        _set_paused(held, node, True)
-        _told(held, node, operation, f"{node.name} is paused")
+        change = _set_paused(held, node, True)
+        _told(held, node, operation, f"{node.name} is paused", change=change)
         decide.run(held, Group.objects.filter(owner=node).values_list("pk", flat=True))
     _done(held, operation, f"{node.name} is paused; its groups stay and run.")
 
 
 def _drain(held: Held, node: Node, operation: Operation) -> None:
     """Pause the node and move every group away, each as a part of this operation."""
-    _set_paused(held, node, True)
+    change = _set_paused(held, node, True)
     node.drain_status = "running"
     node.save(update_fields=["drain_status"])
-    _told(held, node, operation, f"{node.name} is drained")
+    _told(held, node, operation, f"{node.name} is drained", change=change)
     for group in Group.objects.filter(owner=node).order_by("-priority", "name"):
         try:
             _for_group(held, "move", group.pk, operation.requested_by, operation.reason, parent=operation)
@@ -239,8 +251,8 @@ def _drain(held: Held, node: Node, operation: Operation) -> None:
 
 
 def _resume(held: Held, node: Node, operation: Operation) -> None:
-    _set_paused(held, node, False)
-    _told(held, node, operation, f"{node.name} is resumed")
+    change = _set_paused(held, node, False)
+    _told(held, node, operation, f"{node.name} is resumed", change=change)
     _end_drain(held, node, operation)
     failback = operation.options["failback"]
     if failback == "immediate":

@@ -108,6 +108,11 @@ def merged(flight: Flight, chosen: str = "") -> list[LogLine]:
     return sorted([*events, *printed], key=lambda line: line.at)
 
 
+def notes_context(pk: int, me: str) -> dict[str, Any]:
+    """What the part with the notes needs, for who just wrote one. One query."""
+    return {"flight": {"notes": read.notes(pk)}, "record": {"id": pk}, "me": me}
+
+
 def title(flight: Flight) -> str:
     record = flight.record
     moved = record.source and record.source != record.target

@@ -24,6 +24,7 @@ from monitoring.web import (
     node_join,
     node_settings,
     nodes,
+    notes,
     resource_settings,
     resources,
     schedule,
@@ -109,4 +110,7 @@ urlpatterns = [
     path("history/availability.json", availability.file, {"form": "json"}, name="availability_json"),
     path("history/outages/<int:number>/mark/", availability.mark, name="outage_mark"),
     path("history/<int:pk>/", flight.page, name="record"),
+    path("history/<int:pk>/notes/new/", notes.add, name="note_add"),
+    path("history/notes/<int:pk>/", notes.change, name="note_change"),
+    path("history/notes/<int:pk>/delete/", notes.delete, name="note_delete"),
 ]

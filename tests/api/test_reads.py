@@ -125,7 +125,14 @@ def test_a_user_without_a_role_sees_nothing(client: Client, cluster: object) -> 
 
 def _example(pattern: URLPattern) -> str:
     values: dict[str, Any] = {"group": "EVS1", "node": "NODE1", "resource": "A", "id": 1, "path": "x"}
-    values |= {"device": "PDU", "agent": "fence_dummy", "type": "Generic Application", "number": 1}
+    values |= {
+        "device": "PDU",
+        "agent": "fence_dummy",
+        "type": "Generic Application",
+        "number": 1,
+        "run": 1,
+        "note": 1,
+    }
     names = pattern.pattern.regex.groupindex
     return reverse(f"api:{pattern.name}", kwargs={name: values[name] for name in names})
 

@@ -120,3 +120,36 @@ def test_output_is_printed_as_it_is_and_what_is_known_of_it_beside(run: Run, evs
     assert (answer.code, answer.out) == (0, "ready\n")
     assert "Read on NODE1" in answer.err
     assert run("output", "Queue", "--timeout", "0", "--json").json["text"] == "ready\n"
+
+
+def test_a_failover_is_told_whole_and_notes_are_written_on_it(run: Run, evs1: Group) -> None:
+    now = clock.now()
+    record = FailoverRecord.objects.create(
+        group=evs1,
+        group_name="EVS1",
+        kind="move",
+        source="NODE1",
+        target="NODE2",
+        cause="asked for by alice",
+        requested_by="alice",
+        started=now - 10,
+        stopped=now - 9,
+        finished=now - 7,
+        state="done",
+        outcome="EVS1 is online on NODE2 after 3.0 s.",
+        down_since=now - 10,
+        up_at=now - 7,
+    )
+    number = str(record.pk)
+    assert run("note", number, "The cable was loose.").code == 0
+    note = run("failover", number, "--json").json["notes"][0]["id"]
+    assert run("change-note", str(note), "It was the switch.").out.strip() == f"Note {note} was changed."
+    told = run("failover", number).out
+    assert f"move {number} of EVS1 from NODE1 to NODE2: done" in told
+    assert "EVS1 was moved to NODE2." in told and "Phases: offline 1.0 s, online 2.0 s" in told
+    assert "Without service: 3.0 s." in told and told.rstrip().endswith("It was the switch.")
+    run("delete-note", str(note))
+    assert "switch" not in run("failover", number).out
+    empty, missing = run("note", number, " "), run("failover", "999")
+    assert (empty.code, empty.err.strip()) == (1, "text: Write something.")
+    assert missing.code == 2 and missing.err.strip() == "number: There is no failover record 999."

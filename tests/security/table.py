@@ -119,6 +119,10 @@ HTTP: dict[str, Row] = {
     "history/audit.json": page(ADMINISTRATOR),
     "history/outages/<int:number>/mark/": form(OPERATOR, 422),
     "history/<int:pk>/": page(),
+    "history/<int:pk>/notes/new/": form(OPERATOR, 422),
+    "history/notes/<int:pk>/": form(OPERATOR, 422),
+    # An administrator is not its author
+    "history/notes/<int:pk>/delete/": Row({"POST": (OPERATOR, 302)}, status={("POST", ADMINISTRATOR): 422}),
     # The dashboard: actions. 422: the number of the newest event that was shown is missing
     "groups/<int:pk>/move/": form(OPERATOR, 422),
     "groups/<int:pk>/offline/": form(OPERATOR, 422),
@@ -255,6 +259,14 @@ HTTP: dict[str, Row] = {
     "api/v1/outages/<int:number>/mark": act(status=400),
     "api/v1/records": read(),
     "api/v1/records/<int:id>": read(),
+    "api/v1/records/<int:id>/notes": read(),
+    "api/v1/records/<int:id>/notes/add": act(status=400),
+    "api/v1/records/<int:id>/notes/<int:note>/change": Row(
+        {"POST": (OPERATOR, 400)}, api=True, status={("POST", ADMINISTRATOR): 403}
+    ),
+    "api/v1/records/<int:id>/notes/<int:note>/delete": Row(
+        {"POST": (OPERATOR, 200)}, api=True, status={("POST", ADMINISTRATOR): 403}
+    ),
     # Nothing is there, for whom may look; an empty method is any
     "api/v1/^(?P<path>.*)$": Row({"": (VIEWER, 404)}, api=True),
     # Nodes prove who they are by their signature; 400: an empty body is no exchange

@@ -62,6 +62,7 @@ def address(pattern: str, made: seed.Seeded, missing: bool = False) -> str:
         "resource": str(made.resources["EVS1 SMTP"].pk),
         "history": str(made.records[0].pk),
         "record": str(made.records[0].pk),
+        "note": str(made.records[0].notes.get().pk),
         "outage": next(str(line.seq) for line in made.lines if line.state_from == "Online"),
         "operation": str(made.records[0].operation_id),
         "device": str(made.fence_step.device_id),

@@ -11,7 +11,16 @@ from django.test.utils import CaptureQueriesContext
 from monitoring.core.chain import Role
 from monitoring.core.messages import GroupReport, Report, ResourceReport
 from monitoring.core.states import GroupState, NodeState, ResourceState
-from monitoring.models import FailoverRecord, FenceDevice, FenceStep, Group, Node, PreferredOwner, Resource
+from monitoring.models import (
+    Event,
+    FailoverRecord,
+    FenceDevice,
+    FenceStep,
+    Group,
+    Node,
+    PreferredOwner,
+    Resource,
+)
 from monitoring.service import clock, decide, intents, membership, reports
 from monitoring.service.fencing import fences
 from monitoring.service.lock import cluster_lock
@@ -318,3 +327,13 @@ def test_a_long_story_costs_as_many_queries_as_a_short_one(make: Make, time: Tim
     with CaptureQueriesContext(connection) as long:
         assert len(newest().lines) > 100
     assert len(long) == len(short) <= 15
+
+
+def test_pausing_and_resuming_a_node_are_changes_of_its_state_in_the_history(
+    make: Make, time: Time, nodes: list[Node]
+) -> None:
+    make("G")
+    for kind in ("pause", "pause", "resume"):
+        intents.submit(kind, by="alice", node=nodes[1].pk)
+    lines = Event.objects.filter(node=nodes[1]).exclude(state_to="").order_by("seq")
+    assert list(lines.values_list("state_from", "state_to")) == [("Up", "Paused"), ("Paused", "Up")]

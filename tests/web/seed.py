@@ -18,6 +18,7 @@ from monitoring.models import (
     Cluster,
     Dependency,
     Event,
+    FailoverNote,
     FailoverRecord,
     FenceDevice,
     FenceStep,
@@ -264,6 +265,7 @@ def _history(made: Seeded, now: float) -> None:
         record.state, record.outcome = state, outcome or f"{group} is online on {target}."
         record.save()
         made.records.append(record)
+    FailoverNote.objects.create(record=made.records[0], author="operator", text="As announced.", at=now)
     _failures(made, now)
     _states(made, now)
     for number, line in enumerate(sorted(made.lines, key=lambda line: line.at), start=1):

@@ -19,7 +19,16 @@ from django.db import DatabaseError
 
 from monitoring.api import reads, schema, types
 from monitoring.core.model import Refused
-from monitoring.management import audit, availability, balance, fencing, listings, schedules, what_if
+from monitoring.management import (
+    audit,
+    availability,
+    balance,
+    failovers,
+    fencing,
+    listings,
+    schedules,
+    what_if,
+)
 from monitoring.management import topology as topology_commands
 from monitoring.management.audited import AuditedCommand
 from monitoring.management.audited import who as _who
@@ -93,6 +102,7 @@ class Command(AuditedCommand):
         topology_commands.add_commands(add, shown)
         fencing.add_commands(add, shown, acting)
         availability.add_commands(add, shown)
+        failovers.add_commands(add, shown)
         audit.add_command(add, shown)
         what_if.add_command(add, shown)
         schedules.add_command(add, shown)
@@ -201,6 +211,14 @@ class Command(AuditedCommand):
 
     def _timeline(self, options: dict[str, Any]) -> None:
         availability.timeline(options, partial(self._show, options), self.style)
+
+    def _failover(self, options: dict[str, Any]) -> None:
+        failovers.show(options, partial(self._show, options), self.style)
+
+    def _note(self, options: dict[str, Any]) -> None:
+        failovers.write(options, _who(), partial(self._show, options))
+
+    _change_note = _delete_note = _note
 
     def _mark_outage(self, options: dict[str, Any]) -> None:
         availability.mark(options, _who(), partial(self._show, options))

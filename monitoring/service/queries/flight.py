@@ -15,6 +15,7 @@ from monitoring.core.chain import Line, Passage, Step, chain
 from monitoring.core.unserved import Unserved, unserved
 from monitoring.core.waterfall import Measure, Span, Took, Work
 from monitoring.models import Event, FailoverNote, FailoverRecord, Phase, Resource, ResourceOutput
+from monitoring.service.notes import NOTED
 from monitoring.service.queries.common import requirements
 from monitoring.service.queries.history import (
     EventRow,
@@ -155,8 +156,8 @@ def _events(record: RecordRow, resources: Sequence[Resource]) -> list[Event]:
         within &= Q(at__lte=record.finished + AFTER)
     about = Q(group_id=record.group) if record.group else Q(group=None, group_name=record.group_name)
     names = {record.source, record.target} - {""}
-    own = Event.objects.filter(record_id=record.id).order_by("seq")[:LINES]
-    groups = Event.objects.filter(about, within).order_by("-seq")[:LINES]
+    own = Event.objects.filter(record_id=record.id).exclude(code=NOTED).order_by("seq")[:LINES]
+    groups = Event.objects.filter(about, within).exclude(code=NOTED).order_by("-seq")[:LINES]
     nodes = Event.objects.filter(within, node__name__in=names, group_name="").order_by("-seq")[:LINES]
     found = {event.seq: event for event in [*nodes, *groups, *own]}
     return [found[seq] for seq in sorted(found)]

@@ -143,15 +143,6 @@ class PhaseRow:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RecordDetail:
-    """A failover opened: the passage, its phases in the order they began, its events."""
-
-    record: RecordRow
-    phases: tuple[PhaseRow, ...]
-    events: tuple[EventRow, ...]
-
-
 def matching(wanted: Filter) -> QuerySet[Event]:
     """The events that a filter lets through. No query yet."""
     rows = Event.objects.filter(_about(wanted, "at"), severity__gte=wanted.severity)
@@ -233,16 +224,6 @@ def records_after(seq: int, limit: int = PAGE) -> tuple[RecordRow, ...]:
     touched = Event.objects.filter(seq__gt=seq, record__isnull=False).values("record_id")
     rows = FailoverRecord.objects.filter(Q(pk__in=touched) | Q(state="running")).select_related("operation")
     return tuple(map(record_row, rows.order_by("-id")[:limit]))
-
-
-def record_detail(id: int) -> RecordDetail | None:
-    """One failover record, None where there is none of that id. Three queries."""
-    record = FailoverRecord.objects.select_related("operation").filter(pk=id).first()
-    if record is None:
-        return None
-    phases = Phase.objects.filter(record_id=id).order_by("started", "id")
-    lines = Event.objects.filter(record_id=id).order_by("seq")
-    return RecordDetail(record_row(record), tuple(map(phase_row, phases)), tuple(map(event_row, lines)))
 
 
 def typical_seconds(groups: Iterable[int] | None = None) -> Mapping[int, float]:
