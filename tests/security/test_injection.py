@@ -36,6 +36,8 @@ KEPT = {
     "entry_point",
     "direction",
     "digest",
+    "first",
+    "until",
     "role",
     "method",
 }

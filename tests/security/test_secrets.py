@@ -246,7 +246,7 @@ def test_a_request_that_breaks_leaves_no_secret_in_the_log(
     def break_down(*args: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("monitoring.web.find._found", break_down)
+    monkeypatch.setattr("monitoring.web.palette.page.suggestions", break_down)
     monkeypatch.setattr("monitoring.api.reads.cluster", break_down)
     token = tokens.make(made.users["viewer"], "deploy", Role.VIEWER, by="administrator")
     assert client.get("/find/", {"q": "x"}).status_code == 500
