@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.figures import Figure, table
 
-MODULES = ("rest", "move", "failure", "cutoff", "screen", "probes")
+MODULES = ("rest", "move", "failure", "cutoff", "screen", "overview", "probes")
 LIMIT = 300.0
 """Seconds that one module may take."""
 

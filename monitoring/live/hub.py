@@ -22,7 +22,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from channels.layers import get_channel_layer
@@ -141,7 +141,7 @@ class Hub:
         for watcher in arrived:
             alike[watcher.audience, watcher.since].append(watcher)
         for (audience, since), watchers in alike.items():
-            change = await self._in_thread(feed.changes_since, since)
+            change = replace(await self._in_thread(feed.changes_since, since), catching_up=True)
             text = await self._render(audience, change)
             if not self.watchers:
                 self._told = change.seq

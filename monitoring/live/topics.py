@@ -1,6 +1,8 @@
 """What can be watched, and how a change of it becomes HTML.
 
-A page names one topic: "overview", "history", "group:5". A module that draws a page
+A page names one topic: "history", "group:5", or, where the same page is looked at in several ways,
+with the view in it: "overview?by=state". All who watch the same in the same view share what is
+rendered, so a view is written in one way only (`register_view`). A module that draws a page
 registers, under the topic's kind, a function that renders what a change altered on it:
 
     register("group", render_changes)
@@ -44,6 +46,8 @@ class Change:
     nodes: frozenset[int] = frozenset()
     resources: frozenset[int] = frozenset()
     whole: bool = False
+    catching_up: bool = False
+    """It is for pages that have just come, not for those that were told everything up to `since`."""
 
     def __or__(self, other: Change) -> Change:
         return Change(
@@ -53,28 +57,37 @@ class Change:
             self.nodes | other.nodes,
             self.resources | other.resources,
             self.whole or other.whole,
+            self.catching_up or other.catching_up,
         )
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Topic:
-    """One thing that a page watches: a kind, and the number of its subject where it has one."""
+    """One thing that a page watches: a kind, the number of its subject or the view, where it has one."""
 
     kind: str
     subject: int | None = None
+    view: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Topic | None:
-        """Read "overview" or "group:5"; None where nothing of that kind can be watched."""
+        """Read "overview?by=state" or "group:5"; None where nothing of that kind can be watched."""
+        kind, asked, view = text.partition("?")
+        if kind in _views:
+            return cls(kind, view=_views[kind][0](view))
         kind, _, number = text.partition(":")
-        if kind not in _renderers or (
-            number and not (number.isascii() and number.isdigit() and len(number) < 19)
+        if (
+            asked
+            or kind not in _renderers
+            or (number and not (number.isascii() and number.isdigit() and len(number) < 19))
         ):
             return None
         return cls(kind, int(number) if number else None)
 
 
 Render = Callable[[int | None, Change, Role], str]
+RenderView = Callable[[str, Change, Role], str]
+_views: dict[str, tuple[Callable[[str], str], RenderView]] = {}
 _renderers: dict[str, Render] = {}
 _everywhere: list[Render] = []
 
@@ -82,6 +95,11 @@ _everywhere: list[Render] = []
 def register(kind: str, render: Render) -> None:
     """Let pages watch topics of this kind."""
     _renderers[kind] = render
+
+
+def register_view(kind: str, canonical: Callable[[str], str], render: RenderView) -> None:
+    """The same for a page with views; `canonical` writes a view in its one way, whatever is asked."""
+    _views[kind] = canonical, render
 
 
 def register_everywhere(render: Render) -> None:
@@ -93,6 +111,9 @@ def render(topic: Topic, change: Change, role: Role, reading: Reading | None = N
     """The HTML that brings a page on `topic` from `change.since` to `change.seq`."""
     reading = reading or Reading.of("", "")
     with translation.override(reading.language), timezone.override(reading.zone):
-        parts = [_renderers[topic.kind](topic.subject, change, role)]
+        if topic.kind in _views:
+            parts = [_views[topic.kind][1](topic.view, change, role)]
+        else:
+            parts = [_renderers[topic.kind](topic.subject, change, role)]
         parts += [extra(None, change, role) for extra in _everywhere]
     return "".join(parts)

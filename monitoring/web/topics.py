@@ -5,7 +5,7 @@ Imported once, when the server starts (clusterweb.asgi).
 
 from __future__ import annotations
 
-from monitoring.live.topics import register, register_everywhere
+from monitoring.live.topics import register, register_everywhere, register_view
 from monitoring.web import (
     fencing,
     flight,
@@ -19,7 +19,7 @@ from monitoring.web import (
     what_if,
 )
 
-register("overview", overview.render_changes)
+register_view("overview", overview.canonical, overview.render_changes)
 register("groups", groups.render_list_changes)
 register("group", groups.render_changes)
 register("nodes", nodes.render_list_changes)

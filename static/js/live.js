@@ -20,12 +20,18 @@ let failures = 0;
 let watchdog = 0;
 let retry = 0;
 let lostAt = 0;
+let watched = topic();
+
+/** What the page watches; a part that is swapped may bring another view of the same. */
+function topic() {
+  return document.querySelector("[data-topic]")?.dataset.topic ?? body.dataset.liveTopic;
+}
 
 function connect() {
   clearTimeout(retry);
   const url = new URL("/live/", location.href);
   url.protocol = url.protocol.replace("http", "ws");
-  url.searchParams.set("topic", body.dataset.liveTopic);
+  url.searchParams.set("topic", watched = topic());
   url.searchParams.set("since", seq);
   url.searchParams.set("lang", document.documentElement.lang);
   url.searchParams.set("zone", body.dataset.zone);
@@ -100,7 +106,7 @@ function receive(text) {
 }
 
 /** Too much is different: take the page anew, and change what differs. */
-async function refetch() {
+export async function refetch() {
   const answer = await fetch(location.href, { headers: { "X-Requested-With": "live" } });
   if (!answer.ok || answer.redirected) return location.reload();
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -187,7 +193,19 @@ function afterwards() {
   document.dispatchEvent(new CustomEvent("live:applied"));
 }
 
+/** A swapped part shows what was true when it was asked for: go on from there. */
+function follow() {
+  const part = document.querySelector("[data-topic]");
+  if (!part || !socket || (part.dataset.topic === watched && Number(part.dataset.seq) >= seq)) return;
+  seq = Number(part.dataset.seq);
+  const old = socket;
+  socket = null;
+  old.close();
+  connect();
+}
+
 document.addEventListener("htmx:afterSettle", () => {
+  follow();
   for (const [id, fresh] of pending) {
     const old = document.getElementById(id);
     if (!old) continue;

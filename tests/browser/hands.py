@@ -20,7 +20,8 @@ SEEN = """element => {
     return style.outlineStyle !== "none" || style.boxShadow !== "none";
   };
   const outlined = (node) => parseFloat(getComputedStyle(node).strokeWidth) >= 2;
-  return ringed(element) || ringed(element.parentElement) || [...element.querySelectorAll("rect")].some(outlined);
+  const drawn = [...element.querySelectorAll("rect")];
+  return ringed(element) || ringed(element.parentElement) || drawn.some(outlined);
 }"""
 
 

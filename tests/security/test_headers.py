@@ -87,7 +87,7 @@ def test_an_error_of_ours_carries_them_and_tells_nothing_of_the_program(
     def break_down() -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr("monitoring.web.overview.overview", break_down)
+    monkeypatch.setattr("monitoring.web.overview.arrange", break_down)
     monkeypatch.setattr("monitoring.api.reads.cluster", break_down)
     client = client_of(Caller.VIEWER, made)
     for path in ("/", "/api/v1/cluster"):

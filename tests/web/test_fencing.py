@@ -188,7 +188,7 @@ def test_the_pages_of_the_node_and_its_groups_say_so_too(browser: Browser, hung:
 def test_changes_of_a_fence_are_pushed(hung: Node):
     change = Change(seq=1, since=0, nodes=frozenset({hung.pk}))
     assert "could not be fenced" in nodes.render_changes(hung.pk, change, Role.VIEWER)
-    assert "could not be fenced" in overview.render_changes(None, change, Role.VIEWER)
+    assert "could not be fenced" in overview.render_changes("", change, Role.VIEWER)
     assert "WATCHDOGS" in fencing.render_changes(None, change, Role.VIEWER)
 
 
@@ -237,6 +237,6 @@ def test_what_is_pushed_holds_no_form(hung: Node):
     pushed = [
         fencing.render_changes(None, change, Role.ADMINISTRATOR),
         nodes.render_changes(hung.pk, change, Role.ADMINISTRATOR),
-        overview.render_changes(None, change, Role.ADMINISTRATOR),
+        overview.render_changes("", change, Role.ADMINISTRATOR),
     ]
     assert all("<form" not in text for text in pushed)

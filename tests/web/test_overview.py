@@ -131,7 +131,7 @@ def test_each_role_is_offered_what_it_may_do(
 def test_the_page_and_what_is_pushed_are_the_same(browser: Browser, seeded: Seeded) -> None:
     group = seeded.groups["EVS1"]
     page = card(browser("operator").get("/").content.decode(), group)
-    pushed = card(render_changes(None, Change(1, 0, frozenset({group.pk})), Role.OPERATOR), group)
+    pushed = card(render_changes("", Change(1, 0, frozenset({group.pk})), Role.OPERATOR), group)
     ticking = re.compile(r">\d+ (?:s|min|h|d)<")
     assert ticking.sub("", page) == ticking.sub("", pushed)
 
@@ -171,9 +171,8 @@ def test_a_thousand_groups_cost_as_many_queries_as_ten(browser: Browser, seeded:
     many(1000)
     with CaptureQueriesContext(connection) as lots:
         html = client.get("/").content.decode()
-    assert len(lots) == len(few) <= 20
-    assert "G0999" in html
-    assert len(html) < 3_000_000
+    assert len(lots) == len(few) <= 22
+    assert len(html) < 600_000
 
 
 def test_a_red_line_names_the_node_whose_loss_would_leave_a_group_down(
@@ -185,9 +184,9 @@ def test_a_red_line_names_the_node_whose_loss_would_leave_a_group_down(
     line = "If NODE1 fails, EVS1 stays down: no other node may run it."
     assert line in browser("viewer").get("/").content.decode()
     change = Change(9, 8, groups=frozenset({seeded.groups["EVS1"].pk}))
-    assert line in render_changes(None, change, Role.VIEWER)
+    assert line in render_changes("", change, Role.VIEWER)
     owner.delete()
-    assert line not in render_changes(None, change, Role.VIEWER)
+    assert line not in render_changes("", change, Role.VIEWER)
 
 
 def test_the_red_line_for_a_thousand_groups_is_found_within_a_fraction_of_a_second(seeded: Seeded) -> None:
