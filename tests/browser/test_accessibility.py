@@ -73,6 +73,7 @@ def look_at(page: Page, path: str) -> list[str]:
     return [f"{path}: {line}" for line in wrong]
 
 
+@pytest.mark.timeout(400)
 def test_no_page_has_a_fault_that_axe_finds_or_asks_for_anything_elsewhere(
     chromium: Browser, shown: Shown
 ) -> None:
