@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Page, ViewportSize
 
 from monitoring.service import clock
+from tests.browser.conftest import browser
 from tests.browser.in_memory import Shown, window
 from tests.security.table import ANYBODY, HTTP
 from tests.security.test_urls import address
@@ -74,10 +75,9 @@ def look_at(page: Page, path: str) -> list[str]:
 
 
 @pytest.mark.timeout(400)
-def test_no_page_has_a_fault_that_axe_finds_or_asks_for_anything_elsewhere(
-    chromium: Browser, shown: Shown
-) -> None:
-    with window(chromium, shown) as page:
+def test_no_page_has_a_fault_that_axe_finds_or_asks_for_anything_elsewhere(shown: Shown) -> None:
+    # A browser of its own: one for the session leaves its event loop running in the tests' thread
+    with browser() as chromium, window(chromium, shown) as page:
         wrong = [line for path in shown.pages for line in look_at(page, path)]
     assert not wrong, f"{len(wrong)} faults:\n" + "\n".join(wrong)
     assert not shown.complaints, "\n".join(shown.complaints)
